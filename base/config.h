@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+/* signet.yaml: what one Signet instance is told by its admin.  signet.yaml(5)
+ * documents each key; doc/config.md shows a whole file. */
+#ifndef BASE_CONFIG_H
+#define BASE_CONFIG_H
+
+#include "base/log.h"
+
+/* Paths are absolute after loading: relative ones start at the file's folder.
+ * Durations are seconds.  Every member is set: absent keys get the default
+ * that stands behind it. */
+struct config {
+	char *path;		/* of the file itself, absolute */
+	char *dir;		/* its folder */
+
+	struct {
+		char *api;	/* host:port, TLS */
+		char *public;	/* host:port, plain HTTP: CRL, OCSP, CA */
+		char *ops;	/* host:port, plain HTTP, loopback by default */
+	} listen;
+
+	/* Base of the URLs written into certificates (CDP, AIA), e.g.
+	 * "http://pki.example.net"; no trailing slash. */
+	char *public_url;
+
+	struct {
+		char *certificate;	/* [tls/server.pem] leaf, issuer, root */
+		char *key;		/* [tls/server-key.pem] */
+		char **names;		/* DNS names and addresses of the API */
+		unsigned names_count;
+	} tls;
+
+	struct {
+		char *path;		/* [store] folder */
+		uint64_t map_size_mib;	/* [65536] address space, sparse */
+	} store;
+
+	struct {
+		char *module;		/* PKCS#11 module, absolute path */
+		char *token;		/* PKCS#11 URI of the token */
+		char *root_token;	/* where the root CA key lives; [token] */
+		char *pin_file;		/* or a name in CREDENTIALS_DIRECTORY */
+		char **environment;	/* NAME=VALUE for the worker */
+		unsigned environment_count;
+		unsigned workers;	/* [number of processors] */
+		int64_t timeout;	/* [10s] one operation */
+	} hsm;
+
+	struct {
+		unsigned event_threads;	/* [number of processors] */
+		unsigned workers;	/* [64] threads that wait for HSM and store */
+		unsigned queue;		/* [512] jobs waiting; beyond: 503 */
+		unsigned connections;	/* [4096] each listener */
+		unsigned connections_per_ip; /* [1024] */
+		int64_t request_timeout; /* [30s] whole request */
+		int64_t drain_timeout;	/* [20s] at SIGTERM */
+	} limits;
+
+	struct {
+		int64_t validity;	/* [24h] nextUpdate - thisUpdate */
+		int64_t refresh;	/* [8h] rebuilt at least this often */
+	} crl;
+
+	struct {
+		int64_t validity;	/* [8h] of one response */
+		unsigned cache_entries;	/* [65536] */
+	} ocsp;
+
+	int64_t repeat_window;		/* [10m] same request, same certificate */
+	char *policies;			/* [policies] folder of *.yaml */
+	enum log_level log_level;	/* [info] */
+};
+
+/*
+ * Loads and checks PATH.  The caller owns *config_out.
+ * Errors: ERR_CONFIG with file and line; ERR_NOT_FOUND.
+ */
+MUST_CHECK enum err_code config_load(
+    const char *path, struct config **config_out, struct err *err);
+void config_free(struct config *config);
+DEFINE_CLEANUP(config, config_free)
+
+#endif
