@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+/* A cluster: the tenant.  It owns names, certificates, tokens and keys. */
+#ifndef POLICIES_CLUSTER_H
+#define POLICIES_CLUSTER_H
+
+#include "base/net.h"
+#include "store/store.h"
+
+enum cluster_state { CLUSTER_ACTIVE = 1, CLUSTER_RETIRED = 2 };
+
+struct cluster {
+	char *name;		/* a label */
+	char *policy;		/* name of its policy */
+	char *issuer;		/* id of the issuing CA that signs for it */
+	enum cluster_state state;
+	int64_t created;	/* seconds */
+	char **dns;		/* patterns: "db1.example.net", "*.c.example" */
+	size_t dns_count;
+	struct cidr *ips;	/* ranges */
+	size_t ips_count;
+	uint64_t revision;	/* of the record read */
+};
+
+#define CLUSTER_PATTERNS_MAX 64
+
+void cluster_free(struct cluster *cluster);
+DEFINE_CLEANUP(cluster, cluster_free)
+
+/*
+ * Checks what an admin asked for: name a label, patterns valid ("*." at most
+ * once and first, at least two labels behind it), ranges valid, counts bounded.
+ * Errors: ERR_BAD_FIELD naming the value and what is allowed.
+ */
+struct cluster_request {
+	const char *name, *policy, *issuer;
+	const char *const *dns;
+	size_t dns_count;
+	const char *const *ips;
+	size_t ips_count;
+};
+MUST_CHECK enum err_code cluster_parse(const struct cluster_request *request,
+    struct cluster **cluster_out, struct err *err);
+
+/* Adds to BATCH: the cluster, required absent.  A retired name stays taken. */
+void cluster_create(struct batch *batch, const struct cluster *cluster);
+/* Adds the change of state, guarded by the revision read. */
+void cluster_retire(struct batch *batch, const struct cluster *cluster);
+/* Errors: ERR_NOT_FOUND (detail names the cluster), ERR_STORE, ERR_CORRUPT. */
+MUST_CHECK enum err_code cluster_get(struct store *store, const char *name,
+    struct cluster **cluster_out, struct err *err);
+/* A page after the name AFTER (NULL: from the start); *count_out < LIMIT at the
+ * end.  Each of CLUSTERS is owned by the caller. */
+MUST_CHECK enum err_code cluster_list(struct store *store, const char *after,
+    size_t limit, struct cluster **clusters, size_t *count_out,
+    struct err *err);
+
+#endif

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Policies: files that say which certificates a kind of cluster may have, and the
+ * engine that applies them.  signet-policy(5) documents the file.
+ */
+#ifndef POLICIES_POLICY_H
+#define POLICIES_POLICY_H
+
+#include "policies/cluster.h"
+#include "policies/keytype.h"
+#include "policies/names.h"
+
+struct policy;
+struct policy_set;
+
+/*
+ * Loads every *.yaml of DIR, all or none.  The file's name is the policy's.
+ * Errors: ERR_CONFIG with file and line.
+ */
+MUST_CHECK enum err_code policy_set_load(
+    const char *dir, struct policy_set **set_out, struct err *err);
+MUST_CHECK enum err_code policy_load(
+    const char *path, struct policy **policy_out, struct err *err);
+/* Reference counted, so that a reload does not pull a policy from under a
+ * request: policy_set_ref adds one, policy_set_free drops one. */
+struct policy_set *policy_set_ref(struct policy_set *set);
+void policy_set_free(struct policy_set *set);
+DEFINE_CLEANUP(policy_set, policy_set_free)
+void policy_free(struct policy *policy);
+DEFINE_CLEANUP(policy, policy_free)
+
+size_t policy_set_count(const struct policy_set *set);
+const struct policy *policy_set_at(const struct policy_set *set, size_t index);
+/* Errors: ERR_POLICY, listing the policies there are. */
+MUST_CHECK enum err_code policy_set_get(const struct policy_set *set,
+    const char *name, const struct policy **policy_out, struct err *err);
+
+const char *policy_name(const struct policy *policy);
+const char *policy_description(const struct policy *policy);
+size_t policy_profile_count(const struct policy *policy);
+const char *policy_profile_name(const struct policy *policy, size_t index);
+bool policy_has_profile(const struct policy *policy, const char *profile);
+/* The policy as people read it: every profile, every rule, defaults included;
+ * committed as golden text. */
+void policy_print(const struct policy *policy, struct buf *out);
+
+/* Key usage bits, RFC 5280 4.2.1.3, in the order of the standard. */
+enum {
+	KU_DIGITAL_SIGNATURE = 1 << 0,
+	KU_KEY_ENCIPHERMENT = 1 << 2,
+	KU_KEY_AGREEMENT = 1 << 4,
+	KU_KEY_CERT_SIGN = 1 << 5,
+	KU_CRL_SIGN = 1 << 6,
+};
+/* Extended key usage, RFC 5280 4.2.1.12. */
+enum {
+	EKU_SERVER_AUTH = 1 << 0,
+	EKU_CLIENT_AUTH = 1 << 1,
+	EKU_OCSP_SIGNING = 1 << 2,
+};
+
+struct policy_question {
+	const struct policy *policy;
+	const struct cluster *cluster;
+	const char *profile;
+	enum key_type key_type;
+	const struct names *names;	/* as requested */
+	int64_t ttl;			/* seconds; 0: the profile's default */
+	int64_t now;			/* seconds */
+	int64_t issuer_not_after;	/* seconds */
+};
+
+/* What may be signed, and why. */
+struct decision {
+	struct names *names;		/* exactly these */
+	int64_t not_before;		/* seconds; backdated by the profile */
+	int64_t not_after;		/* seconds; the last valid second */
+	uint32_t key_usage;		/* KU_*; fit for the key type */
+	uint32_t ext_usage;		/* EKU_* */
+	char *rule;			/* "policy etcd, profile peer" */
+};
+void decision_free(struct decision *decision);
+DEFINE_CLEANUP(decision, decision_free)
+
+/*
+ * Decides.  Never fails for a reason of its own.
+ * Errors: ERR_POLICY, whose detail names what is refused, the rule, and what
+ * is allowed.
+ */
+MUST_CHECK enum err_code policy_decide(const struct policy_question *question,
+    struct decision **decision_out, struct err *err);
+
+#endif
