@@ -31,11 +31,15 @@ struct buf {
 #define OWNED_BUF(name) __attribute__((cleanup(buf_free))) struct buf name = BUF_INIT
 
 void buf_free(struct buf *buf);		/* leaves it empty and usable */
-void buf_wipe(struct buf *buf);		/* as buf_free, octets cleansed first */
+/* As buf_free, octets cleansed first.  What a growth left behind is out of its
+ * reach: a buffer that will hold a secret gets its whole room by buf_reserve. */
+void buf_wipe(struct buf *buf);
 void buf_reset(struct buf *buf);	/* length 0, memory kept */
 struct bytes buf_bytes(const struct buf *buf);
 struct buf buf_give(struct buf *buf);	/* moves out, leaves BUF_INIT */
 
+/* Makes room for COUNT more octets, so that adding them does not move it. */
+void buf_reserve(struct buf *buf, size_t count);
 /* Appends COUNT octets of unspecified content and returns where they begin. */
 uint8_t *buf_extend(struct buf *buf, size_t count);
 void buf_put(struct buf *buf, const void *data, size_t len);

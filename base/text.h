@@ -24,6 +24,9 @@ MUST_CHECK bool base64url_parse(struct bytes text, struct buf *out);
  * beginning and ending with a letter or digit (an RFC 1123 label). */
 MUST_CHECK bool text_is_label(const char *text);
 MUST_CHECK bool text_is_utf8(struct bytes text);
+/* Octets of the character that TEXT begins with; 0 when it is empty or does not
+ * begin with one (RFC 3629: overlong forms and surrogates are none). */
+MUST_CHECK size_t text_utf8_next(struct bytes text);
 MUST_CHECK bool text_has_prefix(const char *text, const char *prefix);
 MUST_CHECK bool text_has_suffix(const char *text, const char *suffix);
 

@@ -31,7 +31,7 @@ AC_DEFUN([SIGNET_WARNINGS], [
 		-Wswitch-enum -Wimplicit-fallthrough -Wunused-result
 		-Wnull-dereference -Wdouble-promotion -Wconversion
 		-Wno-sign-conversion],
-		[SIGNET_TRY_CFLAG([WARN_CFLAGS], flag)])
+		[SIGNET_TRY_CFLAG([WARN_CFLAGS], m4_defn([flag]))])
 	AS_IF([test "x$enable_strict" = xyes],
 		[WARN_CFLAGS="$WARN_CFLAGS -Werror"])
 	AC_SUBST([WARN_CFLAGS])
@@ -43,10 +43,10 @@ AC_DEFUN([SIGNET_HARDENING], [
 		-fstack-clash-protection -fcf-protection=full -fPIE
 		-fno-strict-overflow -fno-delete-null-pointer-checks
 		-ftrivial-auto-var-init=zero],
-		[SIGNET_TRY_CFLAG([HARDEN_CFLAGS], flag)])
+		[SIGNET_TRY_CFLAG([HARDEN_CFLAGS], m4_defn([flag]))])
 	m4_foreach_w([flag], [-pie -Wl,-z,relro -Wl,-z,now
 		-Wl,-z,noexecstack -Wl,--as-needed],
-		[SIGNET_TRY_LDFLAG([HARDEN_LDFLAGS], flag)])
+		[SIGNET_TRY_LDFLAG([HARDEN_LDFLAGS], m4_defn([flag]))])
 	# FORTIFY needs optimisation and hides errors from the sanitizers.
 	AS_IF([test -z "$enable_sanitizers"], [
 		AS_CASE([" $CFLAGS "], [*" -O0 "*], [],

@@ -1,0 +1,188 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "base/clock.h"
+
+#include <inttypes.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#define RUNNING INT64_MIN
+#define DAY INT64_C(86400)
+#define YEAR (365 * DAY)
+
+/* RFC 3339 has four digits of year. */
+#define LEAST_SECONDS INT64_C(-62167219200)	/* 0000-01-01T00:00:00Z */
+#define GREATEST_SECONDS INT64_C(253402300799)	/* 9999-12-31T23:59:59Z */
+
+static _Atomic int64_t frozen = RUNNING;
+
+static int64_t read_us(clockid_t id)
+{
+	struct timespec now;
+
+	clock_gettime(id, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+int64_t clock_now_ms(void)
+{
+	int64_t held = atomic_load_explicit(&frozen, memory_order_relaxed);
+
+	return held != RUNNING ? held * 1000
+			       : read_us(CLOCK_REALTIME) / 1000;
+}
+
+int64_t clock_now(void)
+{
+	int64_t held = atomic_load_explicit(&frozen, memory_order_relaxed);
+
+	return held != RUNNING ? held : read_us(CLOCK_REALTIME) / 1000000;
+}
+
+int64_t clock_mono_us(void)
+{
+	return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_mono_ms(void)
+{
+	return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+void clock_freeze(int64_t now)
+{
+	atomic_store(&frozen, now);
+}
+
+void clock_thaw(void)
+{
+	atomic_store(&frozen, RUNNING);
+}
+
+const char *clock_format(int64_t seconds, char text[static CLOCK_TEXT_SIZE])
+{
+	struct tm tm;
+	time_t at = seconds < LEAST_SECONDS ? LEAST_SECONDS
+	    : seconds > GREATEST_SECONDS    ? GREATEST_SECONDS
+					    : seconds;
+
+	gmtime_r(&at, &tm);
+	strftime(text, CLOCK_TEXT_SIZE, "0000-%m-%dT%H:%M:%SZ", &tm);
+	for (int i = 3, year = tm.tm_year + 1900; i >= 0; i--, year /= 10)
+		text[i] = (char)('0' + year % 10);
+	return text;
+}
+
+/* The shape YYYY-MM-DDTHH:MM:SSZ, '0' standing for any digit. */
+static bool has_shape(const char *text)
+{
+	static const char shape[] = "0000-00-00T00:00:00Z";
+
+	for (size_t i = 0; i < sizeof(shape); i++) {
+		bool digit = text[i] >= '0' && text[i] <= '9';
+
+		if (shape[i] == '0' ? !digit : text[i] != shape[i])
+			return false;
+	}
+	return true;
+}
+
+static int number_at(const char *text, int digits)
+{
+	int value = 0;
+
+	for (int i = 0; i < digits; i++)
+		value = value * 10 + (text[i] - '0');
+	return value;
+}
+
+bool clock_parse(const char *text, int64_t *seconds_out)
+{
+	char again[CLOCK_TEXT_SIZE];
+	struct tm tm = {0};
+	int64_t seconds;
+
+	if (text == NULL || !has_shape(text))
+		return false;
+	tm.tm_year = number_at(text, 4) - 1900;
+	tm.tm_mon = number_at(text + 5, 2) - 1;
+	tm.tm_mday = number_at(text + 8, 2);
+	tm.tm_hour = number_at(text + 11, 2);
+	tm.tm_min = number_at(text + 14, 2);
+	tm.tm_sec = number_at(text + 17, 2);
+	seconds = timegm(&tm);
+	/* timegm() carries what is out of range (30 February) over; then the
+	 * time is not written as it was read. */
+	if (strcmp(clock_format(seconds, again), text) != 0)
+		return false;
+	*seconds_out = seconds;
+	return true;
+}
+
+static const struct {
+	char letter;
+	int64_t seconds;
+} units[] = {{'y', YEAR}, {'d', DAY}, {'h', 3600}, {'m', 60}, {'s', 1}};
+
+/* One number with its unit.  *FROM is the first unit still allowed: each part
+ * is of a smaller unit than the one before. */
+static bool parse_part(
+    const char **text, size_t *from, int64_t *part_out)
+{
+	int64_t count = 0;
+	const char *at = *text;
+
+	while (*at >= '0' && *at <= '9' && count <= 100 * YEAR)
+		count = count * 10 + (*at++ - '0');
+	if (at == *text || count > 100 * YEAR)
+		return false;
+	for (size_t i = *from; i < ARRAY_LEN(units); i++) {
+		if (*at != units[i].letter)
+			continue;
+		*from = i + 1;
+		*text = at + 1;
+		*part_out = count * units[i].seconds;
+		return true;
+	}
+	return false;
+}
+
+bool duration_parse(const char *text, int64_t *seconds_out)
+{
+	int64_t total = 0, part = 0;
+	size_t from = 0;
+
+	if (text == NULL || *text == '\0')
+		return false;
+	while (*text != '\0') {
+		if (!parse_part(&text, &from, &part))
+			return false;
+		total += part;
+	}
+	if (total > 100 * YEAR)
+		return false;
+	*seconds_out = total;
+	return true;
+}
+
+const char *duration_format(int64_t seconds, char text[static CLOCK_TEXT_SIZE])
+{
+	uint64_t left = seconds < 0 ? -(uint64_t)seconds : (uint64_t)seconds;
+	size_t used = 0;
+
+	if (seconds == 0)
+		return memcpy(text, "0s", sizeof("0s"));
+	if (seconds < 0)
+		text[used++] = '-';
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		uint64_t unit = (uint64_t)units[i].seconds;
+
+		if (left < unit)
+			continue;
+		used += (size_t)snprintf(text + used, CLOCK_TEXT_SIZE - used,
+		    "%" PRIu64 "%c", left / unit, units[i].letter);
+		left %= unit;
+	}
+	return text;
+}
