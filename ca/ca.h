@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * The certificate authority of one running instance: issuing, renewing and
+ * revoking, with the CRLs and OCSP answers that tell the world.
+ */
+#ifndef CA_CA_H
+#define CA_CA_H
+
+#include "base/config.h"
+#include "ca/certificate.h"
+#include "ca/issuer.h"
+#include "ca/request.h"
+#include "policies/policy.h"
+
+struct ca;
+
+/*
+ * Loads the issuers, checks their keys in the token, and settles what a crash left:
+ * each intent without a result becomes an unresolved certificate that counts as
+ * revoked, and the token use it spent is given back.
+ * STORE, HSM and CONFIG are borrowed and outlive the CA.  A token that is out
+ * of reach is no error: signing waits until it is back.
+ */
+MUST_CHECK enum err_code ca_open(struct store *store, struct hsm *hsm,
+    const struct config *config, struct ca **ca_out, struct err *err);
+void ca_close(struct ca *ca);
+DEFINE_CLEANUP(ca, ca_close)
+
+/* The issuers now; the caller frees its reference. */
+struct issuer_set *ca_issuers(struct ca *ca);
+/* Loads the issuers again after a change committed by the caller. */
+MUST_CHECK enum err_code ca_reload(struct ca *ca, struct err *err);
+
+struct issue_order {
+	const struct cluster *cluster;	/* NULL: a service certificate */
+	const char *issuer;		/* issuer id */
+	const char *profile;
+	const char *policy;
+	const struct request *request;
+	const struct decision *decision;
+	const char *requester;		/* caller id */
+	const char *source;		/* address, for the audit log */
+	const char *request_id;
+	uint32_t roles;			/* ROLE_* of the certificate */
+	const uint8_t *token_id;	/* token spent with the intent, or NULL */
+};
+
+/*
+ * Looks for the certificate that the same request (cluster, profile, public
+ * key, names) got within the repeat window; *found_out is NULL when there is
+ * none, or it is revoked or no longer valid.
+ */
+MUST_CHECK enum err_code ca_find_repeat(struct ca *ca,
+    const struct issue_order *order, struct certificate **found_out,
+    struct err *err);
+
+/*
+ * Issues, in the order: TBS, intent committed, signature, verified, certificate
+ * committed.  INTENT holds what the caller wants in the commit of the intent
+ * (a token's use, the audit entry of its decision); it is spent.
+ * When signing fails the intent is closed, and the token's use given back, in one
+ * commit before the error is returned.
+ * Errors: ERR_CONFLICT (a precondition of INTENT, read again), those of signing
+ * and of the store.  Safe from any thread; waits.
+ */
+MUST_CHECK enum err_code ca_issue(struct ca *ca, const struct issue_order *order,
+    struct batch *intent, struct certificate **certificate_out,
+    struct err *err);
+
+/* RFC 5280 5.3.1 by name ("keyCompromise", …); false: unknown or not to be
+ * used ("removeFromCRL", "certificateHold" until it is supported). */
+MUST_CHECK bool reason_parse(const char *name, uint8_t *reason_out);
+const char *reason_name(uint8_t reason);
+
+/*
+ * Adds to BATCH the revocation of RECORD as read (guarded by its revision), so
+ * that a caller can join several.  After the commit it calls ca_revoked().
+ * Errors: ERR_CONFLICT when already revoked (the detail tells when).
+ */
+MUST_CHECK enum err_code ca_revoke(struct ca *ca, struct batch *batch,
+    const struct certificate *record, uint8_t reason, struct err *err);
+/* A revocation of ISSUER has been committed: OCSP tells it from now on, the
+ * CRL within a second. */
+void ca_revoked(struct ca *ca, const char *issuer);
+
+#endif

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The first ceremony: keys, root, issuing and services CA, and the first admin. */
+#ifndef CA_CEREMONY_H
+#define CA_CEREMONY_H
+
+#include "ca/ca.h"
+
+struct ceremony_plan {
+	const char *organization;	/* O of every CA's subject */
+	enum hsm_key_type root_key, issuing_key;
+	int64_t root_validity, issuing_validity; /* seconds */
+	/* Called before each step, for people; may be NULL. */
+	void (*progress)(const char *step, void *arg);
+	void *progress_arg;
+};
+/* P-384 root for 20 years, P-256 issuing for 5. */
+struct ceremony_plan ceremony_default_plan(void);
+
+struct ceremony_result {
+	uint8_t root_fingerprint[32];	/* SHA-256 of the root's DER */
+	char *root_pem;
+	char *root_key_uri;
+	char *wrap_key_uri, *mac_key_uri; /* KMS: root KEK and MAC key */
+};
+void ceremony_result_free(struct ceremony_result *result);
+DEFINE_CLEANUP(ceremony_result, ceremony_result_free)
+
+/*
+ * Runs the ceremony: root key and self-signed root by ROOT_HSM; issuing CA,
+ * services CA, OCSP responder keys, root KEK and MAC key by HSM (both may be the
+ * same); issuers, first CRLs (the root's too) and key URIs into STORE, with
+ * audit entries.  The store must be empty of issuers.
+ * Errors: ERR_EXISTS when it is not, or labels are in use in the token.
+ */
+MUST_CHECK enum err_code ceremony_run(struct store *store, struct hsm *root_hsm,
+    struct hsm *hsm, const struct config *config,
+    const struct ceremony_plan *plan, struct ceremony_result **result_out,
+    struct err *err);
+
+/*
+ * Makes a software key of P-256 and its certificate by the services CA: the TLS
+ * certificate of the API listener (ROLES 0, server authentication, NAMES), or
+ * an identity (client authentication).  KEY_PEM is PKCS#8.
+ */
+struct service_order {
+	const char *profile;		/* "api-server", "identity" */
+	const struct names *names;
+	uint32_t roles;			/* ROLE_* */
+	const char *cluster;		/* identity bound to it, or NULL */
+	int64_t ttl;			/* seconds */
+	const char *requester;
+};
+MUST_CHECK enum err_code service_issue(struct ca *ca,
+    const struct service_order *order, struct secret **key_pem_out,
+    struct certificate **certificate_out, struct err *err);
+
+/* Names in table META under which the KMS key URIs are kept. */
+#define META_WRAP_KEY_URI "kms-wrap-key-uri"
+#define META_MAC_KEY_URI "kms-mac-key-uri"
+MUST_CHECK enum err_code meta_get_text(struct store *store, const char *name,
+    char **text_out, struct err *err);
+
+#endif

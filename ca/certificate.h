@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The record of a certificate, and of the intent to sign one. */
+#ifndef CA_CERTIFICATE_H
+#define CA_CERTIFICATE_H
+
+#include "policies/identity.h"
+#include "policies/names.h"
+#include "policies/token.h"
+#include "store/store.h"
+
+struct serial {
+	uint8_t octets[SERIAL_MAX];
+	size_t len;
+};
+/*
+ * 18 octets: NODE (0x01-0x7f), five octets of seconds, twelve random ones: always
+ * positive, unpredictable (96 bits), and near each other when made near each
+ * other.
+ */
+MUST_CHECK enum err_code serial_draw(
+    uint8_t node, int64_t now, struct serial *serial_out, struct err *err);
+struct bytes serial_bytes(const struct serial *serial);
+/* Lower-case hex, malloc'd; parse accepts colons and either case. */
+char *serial_format(const struct serial *serial);
+MUST_CHECK bool serial_parse(const char *text, struct serial *serial_out);
+
+enum certificate_state {
+	CERTIFICATE_VALID = 1,
+	CERTIFICATE_REVOKED = 2,
+	CERTIFICATE_UNRESOLVED = 3,	/* intent whose result never came; counts
+					 * as revoked; no DER */
+};
+
+struct certificate {
+	struct serial serial;
+	enum certificate_state state;
+	char *issuer;			/* issuer id */
+	char *cluster;			/* NULL: not a cluster's */
+	char *profile;
+	char *policy;
+	char *requester;		/* caller id, "token:…", "serial:…" */
+	uint32_t roles;			/* ROLE_*: what it authenticates as */
+	int64_t not_before, not_after, created; /* seconds */
+	int64_t renew_after;		/* seconds; about 2/3 of its life */
+	int64_t revoked;		/* seconds; 0: not */
+	uint8_t reason;			/* RFC 5280 5.3.1 */
+	uint8_t spki_hash[32];
+	uint8_t tbs_hash[32];		/* SHA-256 of what was signed */
+	uint8_t token_id[TOKEN_ID_SIZE]; /* zero: no token was spent */
+	struct names *names;
+	uint8_t *der;			/* NULL: no signature known */
+	size_t der_len;
+	uint64_t revision;
+};
+void certificate_free(struct certificate *certificate);
+DEFINE_CLEANUP(certificate, certificate_free)
+
+/* Errors: ERR_NOT_FOUND, ERR_STORE, ERR_CORRUPT. */
+MUST_CHECK enum err_code certificate_get(struct store *store,
+    const struct serial *serial, struct certificate **certificate_out,
+    struct err *err);
+
+/*
+ * Finds by the exact octets of a presented certificate; valid now, not revoked.
+ * The one way in which a TLS peer becomes somebody.
+ * Errors: ERR_UNAUTHENTICATED with one text for every reason; *why_out (static)
+ * is for log and audit.
+ */
+MUST_CHECK enum err_code certificate_authenticate(struct store *store,
+    struct bytes der, int64_t now, struct certificate **certificate_out,
+    const char **why_out, struct err *err);
+
+struct certificate_query {
+	const char *cluster;		/* NULL: all */
+	const char *name;		/* exact CN or SAN; NULL: any */
+	int state;			/* enum certificate_state; 0: any */
+	bool expired;			/* state means "expired" */
+	int64_t expires_before;		/* seconds; 0: any */
+	struct bytes after;		/* cursor; empty: from the start */
+	size_t limit;			/* at most 1,000 */
+};
+/* A page; *cursor receives where the next begins, empty at the end.  Looks at
+ * no more than 10,000 records a call, so a page may be short. */
+MUST_CHECK enum err_code certificate_list(struct store *store,
+    const struct certificate_query *query, struct certificate **certificates,
+    size_t *count_out, struct buf *cursor, struct err *err);
+
+/* Adds the record and its indexes (put, or replace guarded by revision). */
+void certificate_put(struct batch *batch, const struct certificate *record);
+/* Adds the intent: serial required absent among intents and certificates. */
+void intent_put(struct batch *batch, const struct certificate *intent);
+void intent_delete(struct batch *batch, const struct serial *serial);
+
+#endif
