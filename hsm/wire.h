@@ -31,12 +31,25 @@
  * A reply that is not OK carries lv text, for the log only.
  *
  * The first frame a worker sends, with id 0, tells how it started: OK when
- * logged in, else the status; after a status that is not OK it exits.
+ * logged in, else the status and lv text; after a status that is not OK it
+ * exits.  The text of a CONFIG or PIN start is shown to the admin: it says what
+ * to correct and holds nothing secret.
+ *
+ * Command lines.  The socket is descriptor WIRE_FD; end of file on it ends the
+ * worker.  Standard error is the log's; standard output goes there too.
+ *
+ *   signet-hsm --module PATH --token URI --pin-file PATH
+ *   signet-hsm --init-token --module PATH --label LABEL --so-pin-file PATH
+ *       --pin-file PATH
+ *
+ * The second needs no socket: it makes the token and exits with a wire_status;
+ * when that is not OK, one line of text for the admin stands on standard error.
  */
 #ifndef HSM_WIRE_H
 #define HSM_WIRE_H
 
 #define WIRE_FRAME_MAX (1024 * 1024)
+#define WIRE_FD 3
 
 enum wire_op {
 	WIRE_PING = 1,
