@@ -31,6 +31,22 @@ struct issuer_set *ca_issuers(struct ca *ca);
 /* Loads the issuers again after a change committed by the caller. */
 MUST_CHECK enum err_code ca_reload(struct ca *ca, struct err *err);
 
+/* For the other files of ca/: what the CA was opened with, borrowed. */
+struct store *ca_store(const struct ca *ca);
+struct hsm *ca_hsm(const struct ca *ca);
+const struct config *ca_config(const struct ca *ca);
+/* The node that serials drawn here begin with. */
+uint8_t ca_node(const struct ca *ca);
+
+/*
+ * Calls WATCH with the issuer of each revocation once it is committed, on the
+ * thread that committed it, until ca_unwatch is called with the same ARG.  WATCH
+ * must not wait, nor call back into these two.
+ */
+typedef void ca_watcher(const char *issuer, void *arg);
+void ca_watch(struct ca *ca, ca_watcher *watch, void *arg);
+void ca_unwatch(struct ca *ca, void *arg);
+
 struct issue_order {
 	const struct cluster *cluster;	/* NULL: a service certificate */
 	const char *issuer;		/* issuer id */
@@ -47,8 +63,11 @@ struct issue_order {
 
 /*
  * Looks for the certificate that the same request (cluster, profile, public
- * key, names) got within the repeat window; *found_out is NULL when there is
- * none, or it is revoked or no longer valid.
+ * key, names as decided) got within the repeat window; *found_out is NULL when
+ * there is none, or it is revoked or no longer valid.  While another thread is
+ * issuing it, this waits for the outcome, so that a caller may loop: find, else
+ * issue, and on ERR_CONFLICT find again.
+ * Errors: ERR_DEADLINE when the outcome does not come; those of the store.
  */
 MUST_CHECK enum err_code ca_find_repeat(struct ca *ca,
     const struct issue_order *order, struct certificate **found_out,
@@ -59,9 +78,11 @@ MUST_CHECK enum err_code ca_find_repeat(struct ca *ca,
  * committed.  INTENT holds what the caller wants in the commit of the intent
  * (a token's use, the audit entry of its decision); it is spent.
  * When signing fails the intent is closed, and the token's use given back, in one
- * commit before the error is returned.
- * Errors: ERR_CONFLICT (a precondition of INTENT, read again), those of signing
- * and of the store.  Safe from any thread; waits.
+ * commit before the error is returned.  Where the token may have signed all the
+ * same (ERR_DEADLINE, ERR_CORRUPT) the serial is kept as unresolved and revoked.
+ * Errors: ERR_CONFLICT (the same request has been issued or is being issued, or a
+ * precondition of INTENT failed: read again), ERR_NOT_FOUND for the issuer,
+ * those of signing and of the store.  Safe from any thread; waits.
  */
 MUST_CHECK enum err_code ca_issue(struct ca *ca, const struct issue_order *order,
     struct batch *intent, struct certificate **certificate_out,

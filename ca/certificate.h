@@ -85,8 +85,24 @@ MUST_CHECK enum err_code certificate_list(struct store *store,
     const struct certificate_query *query, struct certificate **certificates,
     size_t *count_out, struct buf *cursor, struct err *err);
 
-/* Adds the record and its indexes (put, or replace guarded by revision). */
+/*
+ * Adds the record and its indexes: a new one (revision 0) required absent, else
+ * a replacement guarded by its revision.  A record that is not valid also gets
+ * its row in REVOKED, so a revocation is a change of the record and this call.
+ */
 void certificate_put(struct batch *batch, const struct certificate *record);
+
+/* A row of REVOKED: what a CRL entry and an OCSP answer need.  Key: issuer
+ * id|serial; ISSUER is a text part. */
+struct revocation {
+	struct serial serial;
+	int64_t revoked, not_after;	/* seconds */
+	uint8_t reason;			/* RFC 5280 5.3.1 */
+};
+/* False for a row that is malformed.  ISSUER_LEN is the length of the text part
+ * with its zero octet. */
+MUST_CHECK bool revocation_read(struct bytes key, size_t issuer_len,
+    struct bytes value, struct revocation *row_out);
 /* Adds the intent: serial required absent among intents and certificates. */
 void intent_put(struct batch *batch, const struct certificate *intent);
 void intent_delete(struct batch *batch, const struct serial *serial);
