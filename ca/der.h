@@ -31,7 +31,8 @@ size_t der_header_size(size_t content_len);
  * a zero octet is added where the top bit is set. */
 void der_put_unsigned(struct buf *out, struct bytes magnitude);
 void der_put_u64(struct buf *out, uint64_t value);
-/* UTCTime to 2049, GeneralizedTime from 2050 (RFC 5280 4.1.2.5). */
+/* UTCTime to 2049, GeneralizedTime from 2050 (RFC 5280 4.1.2.5).  Both abort
+ * outside 1970 to 9999: callers bound what comes from outside. */
 void der_put_time(struct buf *out, int64_t seconds);
 void der_put_generalized_time(struct buf *out, int64_t seconds);
 

@@ -3,6 +3,9 @@
  * Signing with a key in the token.  A signer is made once from a public key and
  * the URI of its private key, and holds all that a signature needs: algorithm
  * identifiers, fetched digests, a verified public key.
+ *
+ * Digest and verify contexts are made once and lent to one thread at a time:
+ * a signature costs no fetch and no key set-up.
  */
 #ifndef CA_SIGNER_H
 #define CA_SIGNER_H
@@ -39,5 +42,10 @@ const uint8_t *signer_key_id(const struct signer *signer);
  */
 MUST_CHECK enum err_code signer_sign(struct signer *signer, struct bytes tbs,
     struct bytes extra, struct buf *out, struct err *err);
+/* As signer_sign for a TBS too long to copy: appends only what follows it,
+ * algorithm and BIT STRING.  At most SIGNER_SEAL_MAX octets. */
+#define SIGNER_SEAL_MAX 640
+MUST_CHECK enum err_code signer_seal(struct signer *signer, struct bytes tbs,
+    struct buf *out, struct err *err);
 
 #endif
