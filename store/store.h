@@ -47,7 +47,8 @@ DEFINE_CLEANUP(store, store_close)
 /*
  * Reads one record into VALUE (replacing its content).  Absence is normal:
  * *found_out tells.  REVISION_OUT may be NULL; a record's revision is 1 when
- * put into absence and grows with each put.  Never waits for a writer.
+ * put into absence and grows by one with each put; 0 means absent.  Never waits
+ * for a writer.  No key is empty or longer than STORE_KEY_MAX.
  * Errors: ERR_STORE.  Safe from any thread.
  */
 MUST_CHECK enum err_code store_find(struct store *store, enum table table,
@@ -76,7 +77,8 @@ MUST_CHECK enum err_code store_count(struct store *store, enum table table,
 /*
  * A batch gathers changes and preconditions; it is built by one thread and
  * copies what it is given.  A later change of a key in one batch replaces the
- * earlier.  Keys longer than STORE_KEY_MAX or empty abort.
+ * earlier.  Keys longer than STORE_KEY_MAX or empty abort, and so do changes of
+ * what is the store's own: TABLE_AUDIT, and "format", "audit_head" in META.
  */
 struct batch *batch_new(void);
 void batch_free(struct batch *batch);
@@ -86,7 +88,7 @@ void batch_put(struct batch *batch, enum table table, struct bytes key,
 void batch_delete(struct batch *batch, enum table table, struct bytes key);
 void batch_require_absent(
     struct batch *batch, enum table table, struct bytes key);
-/* REVISION as store_find gave it. */
+/* REVISION as store_find gave it; 0, as it gives for absence, means absent. */
 void batch_require_revision(struct batch *batch, enum table table,
     struct bytes key, uint64_t revision);
 bool batch_is_empty(const struct batch *batch);
@@ -106,7 +108,9 @@ MUST_CHECK enum err_code store_commit(
 struct store_stats {
 	uint64_t commits;	/* durable writes since opening */
 	uint64_t batches;	/* batches they carried */
-	uint64_t used;		/* octets of the map in use */
+	uint64_t waiting;	/* batches in store_commit now */
+	uint64_t used;		/* octets of the map ever used; freed ones are
+				 * used again first.  Alarm at 80 % of map_size */
 	uint64_t map_size;	/* octets */
 	bool writable;		/* false once the disk has failed */
 };
@@ -120,7 +124,9 @@ void store_stats(struct store *store, struct store_stats *stats_out);
  */
 MUST_CHECK enum err_code store_backup(
     struct store *store, const char *path, struct err *err);
-/* Makes a new store folder DIR from a backup, and verifies it. */
+/* Makes a new store folder DIR from a backup, having verified it.
+ * Errors: ERR_NOT_FOUND, ERR_EXISTS, ERR_CONFIG, ERR_IO, ERR_STORE,
+ * ERR_CORRUPT. */
 MUST_CHECK enum err_code store_restore(
     const char *path, const char *dir, struct err *err);
 

@@ -1,0 +1,576 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/lmdb.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "store/folder.h"
+
+/* Address space, not disk: the file is sparse.  The sanitizers shadow it. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define MAP_SIZE_DEFAULT ((size_t)1 << 30)
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MAP_SIZE_DEFAULT ((size_t)1 << 30)
+#endif
+#endif
+#ifndef MAP_SIZE_DEFAULT
+#define MAP_SIZE_DEFAULT ((size_t)64 << 30)
+#endif
+
+#define SNAPSHOTS_MAX 256	/* open at once in this process */
+#define READERS_MAX 1024	/* and in all processes */
+#define SNAPSHOT_WAIT_S 10
+#define REVISION_SIZE 8
+
+/* A read transaction that is kept for reuse: its renewal takes no lock. */
+struct snapshot {
+	_Alignas(64) atomic_bool taken;
+	MDB_txn *txn;		/* NULL until first used; reset when free */
+	struct lmdb *lmdb;
+};
+
+struct cursor {
+	MDB_cursor *cursor;	/* NULL: the table is not there */
+	MDB_cursor_op next;
+	MDB_val key;
+};
+
+struct transaction {
+	struct lmdb *lmdb;
+	MDB_txn *txn;
+	MDB_cursor *cursors[TABLE_COUNT];	/* freed with the txn */
+};
+
+struct lmdb {
+	struct engine engine;	/* first */
+	MDB_env *env;
+	size_t page_size;
+	MDB_dbi tables[TABLE_COUNT];
+	bool present[TABLE_COUNT];	/* read-only: an older store lacks some */
+	struct transaction transaction;
+	sem_t free_snapshots;
+	struct snapshot snapshots[SNAPSHOTS_MAX];
+};
+
+static const char *const table_names[] = {
+#define TABLE(id, name) name,
+#include "store/tables.def"
+#undef TABLE
+};
+
+/* A full map or disk loses this transaction only; all else is for good. */
+static enum err_code fail(int rc, const char *what, struct err *err)
+{
+	switch (rc) {
+	case MDB_MAP_FULL:
+	case MDB_TXN_FULL:
+	case ENOSPC:
+	case EDQUOT:
+	case EFBIG:
+		return err_fail(
+		    err, ERR_STORE_FULL, "%s: %s", what, mdb_strerror(rc));
+	case MDB_CORRUPTED:
+	case MDB_PAGE_NOTFOUND:
+	case MDB_INVALID:
+	case MDB_VERSION_MISMATCH:
+		return err_fail(
+		    err, ERR_CORRUPT, "%s: %s", what, mdb_strerror(rc));
+	default:
+		return err_fail(
+		    err, ERR_STORE, "%s: %s", what, mdb_strerror(rc));
+	}
+}
+
+static MDB_val to_val(struct bytes bytes)
+{
+	return (MDB_val){bytes.len, (void *)(uintptr_t)bytes.data};
+}
+
+static enum err_code unpack(
+    const MDB_val *value, struct record *record, struct err *err)
+{
+	struct reader reader = reader_over(BYTES(value->mv_data, value->mv_size));
+
+	record->revision = reader_u64(&reader);
+	record->value = reader_take(&reader, reader.left);
+	if (reader.failed || record->revision == 0)
+		return err_fail(err, ERR_CORRUPT, "record without a revision");
+	return ERR_OK;
+}
+
+/* ---- snapshots ---- */
+
+/* Each thread begins its search at a place of its own. */
+static unsigned first_place(void)
+{
+	static atomic_uint threads;
+	static _Thread_local unsigned place;
+
+	if (place == 0)
+		place = 1 + atomic_fetch_add(&threads, 1) % SNAPSHOTS_MAX;
+	return place - 1;
+}
+
+/* The semaphore has counted one free place for the caller. */
+static struct snapshot *take_snapshot(struct lmdb *lmdb)
+{
+	for (unsigned i = first_place();; i++) {
+		struct snapshot *snapshot = &lmdb->snapshots[i % SNAPSHOTS_MAX];
+
+		if (!atomic_load_explicit(
+			&snapshot->taken, memory_order_relaxed) &&
+		    !atomic_exchange_explicit(
+			&snapshot->taken, true, memory_order_acquire))
+			return snapshot;
+	}
+}
+
+static void free_snapshot(struct snapshot *snapshot)
+{
+	atomic_store_explicit(&snapshot->taken, false, memory_order_release);
+	sem_post(&snapshot->lmdb->free_snapshots);
+}
+
+static enum err_code wait_for_place(struct lmdb *lmdb, struct err *err)
+{
+	struct timespec until;
+
+	if (sem_trywait(&lmdb->free_snapshots) == 0)
+		return ERR_OK;
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += SNAPSHOT_WAIT_S;
+	while (sem_clockwait(&lmdb->free_snapshots, CLOCK_MONOTONIC, &until))
+		if (errno != EINTR)
+			return err_fail(err, ERR_STORE,
+			    "%d snapshots are open, none closed in %d s",
+			    SNAPSHOTS_MAX, SNAPSHOT_WAIT_S);
+	return ERR_OK;
+}
+
+static int start_reading(struct lmdb *lmdb, MDB_txn **txn)
+{
+	int dead;
+	int rc;
+
+	if (*txn != NULL)
+		return mdb_txn_renew(*txn);
+	rc = mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, txn);
+	if (rc == MDB_READERS_FULL &&
+	    mdb_reader_check(lmdb->env, &dead) == 0 && dead > 0)
+		rc = mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, txn);
+	return rc;
+}
+
+static enum err_code snapshot_open(struct engine *engine,
+    struct snapshot **snapshot_out, struct err *err)
+{
+	struct lmdb *lmdb = (struct lmdb *)engine;
+	struct snapshot *snapshot;
+	enum err_code code = wait_for_place(lmdb, err);
+	int rc;
+
+	if (code != ERR_OK)
+		return code;
+	snapshot = take_snapshot(lmdb);
+	rc = start_reading(lmdb, &snapshot->txn);
+	if (rc != 0) {
+		free_snapshot(snapshot);
+		return fail(rc, "begin reading", err);
+	}
+	*snapshot_out = snapshot;
+	return ERR_OK;
+}
+
+static void snapshot_close(struct snapshot *snapshot)
+{
+	mdb_txn_reset(snapshot->txn);
+	free_snapshot(snapshot);
+}
+
+static enum err_code find(struct snapshot *snapshot, enum table table,
+    struct bytes key, struct record *record, struct err *err)
+{
+	struct lmdb *lmdb = snapshot->lmdb;
+	MDB_val name = to_val(key);
+	MDB_val value;
+	int rc = MDB_NOTFOUND;
+
+	if (lmdb->present[table])
+		rc = mdb_get(snapshot->txn, lmdb->tables[table], &name, &value);
+	*record = (struct record){{NULL, 0}, 0};
+	if (rc == MDB_NOTFOUND)
+		return ERR_OK;
+	if (rc != 0)
+		return fail(rc, table_names[table], err);
+	return unpack(&value, record, err);
+}
+
+static enum err_code count(struct snapshot *snapshot, enum table table,
+    uint64_t *count_out, struct err *err)
+{
+	struct lmdb *lmdb = snapshot->lmdb;
+	MDB_stat stat = {0};
+	int rc = 0;
+
+	if (lmdb->present[table])
+		rc = mdb_stat(snapshot->txn, lmdb->tables[table], &stat);
+	if (rc != 0)
+		return fail(rc, table_names[table], err);
+	*count_out = stat.ms_entries;
+	return ERR_OK;
+}
+
+static enum err_code cursor_open(struct snapshot *snapshot, enum table table,
+    struct bytes from, struct cursor **cursor_out, struct err *err)
+{
+	struct lmdb *lmdb = snapshot->lmdb;
+	struct cursor *cursor = mem_zalloc(sizeof(*cursor));
+	int rc = 0;
+
+	cursor->next = from.len == 0 ? MDB_FIRST : MDB_SET_RANGE;
+	cursor->key = to_val(from);
+	if (lmdb->present[table])
+		rc = mdb_cursor_open(
+		    snapshot->txn, lmdb->tables[table], &cursor->cursor);
+	if (rc != 0) {
+		free(cursor);
+		return fail(rc, table_names[table], err);
+	}
+	*cursor_out = cursor;
+	return ERR_OK;
+}
+
+static enum err_code cursor_next(struct cursor *cursor, struct bytes *key,
+    struct record *record, struct err *err)
+{
+	MDB_val value;
+	int rc = MDB_NOTFOUND;
+
+	if (cursor->cursor != NULL)
+		rc = mdb_cursor_get(
+		    cursor->cursor, &cursor->key, &value, cursor->next);
+	cursor->next = MDB_NEXT;
+	*key = BYTES(NULL, 0);
+	*record = (struct record){{NULL, 0}, 0};
+	if (rc == MDB_NOTFOUND)
+		return ERR_OK;
+	if (rc != 0)
+		return fail(rc, "scan", err);
+	*key = BYTES(cursor->key.mv_data, cursor->key.mv_size);
+	return unpack(&value, record, err);
+}
+
+static void cursor_close(struct cursor *cursor)
+{
+	if (cursor->cursor != NULL)
+		mdb_cursor_close(cursor->cursor);
+	free(cursor);
+}
+
+/* ---- the transaction ---- */
+
+static enum err_code begin(struct engine *engine,
+    struct transaction **transaction_out, struct err *err)
+{
+	struct lmdb *lmdb = (struct lmdb *)engine;
+	struct transaction *transaction = &lmdb->transaction;
+	int rc;
+
+	*transaction = (struct transaction){.lmdb = lmdb};
+	rc = mdb_txn_begin(lmdb->env, NULL, 0, &transaction->txn);
+	if (rc != 0)
+		return fail(rc, "begin writing", err);
+	*transaction_out = transaction;
+	return ERR_OK;
+}
+
+/*
+ * Points the table's cursor at KEY; VALUE gets the stored octets.  A change at
+ * the same place then spares the walk from the root.
+ */
+static int point(struct transaction *transaction, enum table table,
+    MDB_val *key, MDB_val *value)
+{
+	MDB_cursor **cursor = &transaction->cursors[table];
+	int rc = 0;
+
+	if (*cursor == NULL)
+		rc = mdb_cursor_open(transaction->txn,
+		    transaction->lmdb->tables[table], cursor);
+	if (rc != 0)
+		return rc;
+	return mdb_cursor_get(*cursor, key, value, MDB_SET);
+}
+
+static enum err_code look(struct transaction *transaction, enum table table,
+    struct bytes key, struct record *record, struct err *err)
+{
+	MDB_val name = to_val(key);
+	MDB_val value;
+	int rc = point(transaction, table, &name, &value);
+
+	*record = (struct record){{NULL, 0}, 0};
+	if (rc == MDB_NOTFOUND)
+		return ERR_OK;
+	if (rc != 0)
+		return fail(rc, table_names[table], err);
+	return unpack(&value, record, err);
+}
+
+static enum err_code write_record(struct transaction *transaction,
+    enum table table, struct bytes key, const struct record *record,
+    unsigned flags, struct err *err)
+{
+	MDB_val name = to_val(key);
+	MDB_val value = {REVISION_SIZE + record->value.len, NULL};
+	uint8_t *into;
+	int rc = mdb_cursor_put(transaction->cursors[table], &name, &value,
+	    MDB_RESERVE | flags);
+
+	if (rc == MDB_KEYEXIST)
+		return err_fail(err, ERR_CORRUPT,
+		    "%s: the next key is not beyond the last",
+		    table_names[table]);
+	if (rc != 0)
+		return fail(rc, table_names[table], err);
+	into = value.mv_data;
+	for (unsigned i = 0; i < REVISION_SIZE; i++)
+		into[i] = (uint8_t)(record->revision >> (56 - 8 * i));
+	if (record->value.len > 0)
+		memcpy(into + REVISION_SIZE, record->value.data,
+		    record->value.len);
+	return ERR_OK;
+}
+
+static enum err_code put(struct transaction *transaction, enum table table,
+    struct bytes key, struct bytes value, struct err *err)
+{
+	struct record record;
+	enum err_code code = look(transaction, table, key, &record, err);
+
+	if (code != ERR_OK)
+		return code;
+	record.revision++;
+	record.value = value;
+	return write_record(transaction, table, key, &record, 0, err);
+}
+
+/* MDB_APPEND also leaves full pages behind, where put would leave half ones. */
+static enum err_code append(struct transaction *transaction, enum table table,
+    struct bytes key, struct bytes value, struct err *err)
+{
+	struct record record = {value, 1};
+	int rc = 0;
+
+	if (transaction->cursors[table] == NULL)
+		rc = mdb_cursor_open(transaction->txn,
+		    transaction->lmdb->tables[table],
+		    &transaction->cursors[table]);
+	if (rc != 0)
+		return fail(rc, table_names[table], err);
+	return write_record(
+	    transaction, table, key, &record, MDB_APPEND, err);
+}
+
+static enum err_code erase(struct transaction *transaction, enum table table,
+    struct bytes key, struct err *err)
+{
+	MDB_val name = to_val(key);
+	MDB_val value;
+	int rc = point(transaction, table, &name, &value);
+
+	if (rc == MDB_NOTFOUND)
+		return ERR_OK;
+	if (rc == 0)
+		rc = mdb_cursor_del(transaction->cursors[table], 0);
+	return rc == 0 ? ERR_OK : fail(rc, table_names[table], err);
+}
+
+static enum err_code commit(struct transaction *transaction, struct err *err)
+{
+	int rc = mdb_txn_commit(transaction->txn);
+
+	return rc == 0 ? ERR_OK : fail(rc, "commit", err);
+}
+
+static void abort_transaction(struct transaction *transaction)
+{
+	mdb_txn_abort(transaction->txn);
+}
+
+/* ---- the whole ---- */
+
+/*
+ * Compacting leaves out freed pages, so that a copy does not hold what has been
+ * destroyed.  It refuses a file that has lost pages; that one is copied as is.
+ */
+static enum err_code copy(struct engine *engine, int fd, struct err *err)
+{
+	struct lmdb *lmdb = (struct lmdb *)engine;
+	int rc = mdb_env_copyfd2(lmdb->env, fd, MDB_CP_COMPACT);
+
+	if (rc == MDB_INCOMPATIBLE) {
+		if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0)
+			return fail(errno, "copy", err);
+		rc = mdb_env_copyfd2(lmdb->env, fd, 0);
+	}
+	return rc == 0 ? ERR_OK : fail(rc, "copy", err);
+}
+
+static void usage(
+    struct engine *engine, uint64_t *used_out, uint64_t *size_out)
+{
+	struct lmdb *lmdb = (struct lmdb *)engine;
+	MDB_envinfo info;
+
+	mdb_env_info(lmdb->env, &info);
+	*used_out = (info.me_last_pgno + 1) * lmdb->page_size;
+	*size_out = info.me_mapsize;
+}
+
+/* Readers that died without a word would keep old pages for ever. */
+static void tend(struct engine *engine)
+{
+	struct lmdb *lmdb = (struct lmdb *)engine;
+	int dead;
+
+	(void)mdb_reader_check(lmdb->env, &dead);
+}
+
+static void close_engine(struct engine *engine)
+{
+	struct lmdb *lmdb = (struct lmdb *)engine;
+
+	for (unsigned i = 0; i < SNAPSHOTS_MAX; i++)
+		if (lmdb->snapshots[i].txn != NULL)
+			mdb_txn_abort(lmdb->snapshots[i].txn);
+	if (lmdb->env != NULL)
+		mdb_env_close(lmdb->env);
+	sem_destroy(&lmdb->free_snapshots);
+	free(lmdb);
+}
+
+static const struct engine_ops lmdb_ops = {
+	.close = close_engine,
+	.snapshot_open = snapshot_open,
+	.snapshot_close = snapshot_close,
+	.find = find,
+	.count = count,
+	.cursor_open = cursor_open,
+	.cursor_next = cursor_next,
+	.cursor_close = cursor_close,
+	.begin = begin,
+	.look = look,
+	.put = put,
+	.append = append,
+	.erase = erase,
+	.commit = commit,
+	.abort = abort_transaction,
+	.copy = copy,
+	.usage = usage,
+	.tend = tend,
+};
+
+static int open_tables(struct lmdb *lmdb, bool read_only)
+{
+	MDB_txn *txn;
+	int rc = mdb_txn_begin(
+	    lmdb->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
+
+	if (rc != 0)
+		return rc;
+	for (unsigned i = 0; i < TABLE_COUNT; i++) {
+		rc = mdb_dbi_open(txn, table_names[i],
+		    read_only ? 0 : MDB_CREATE, &lmdb->tables[i]);
+		lmdb->present[i] = rc == 0;
+		if (rc != 0 && !(rc == MDB_NOTFOUND && read_only)) {
+			mdb_txn_abort(txn);
+			return rc;
+		}
+	}
+	return mdb_txn_commit(txn);
+}
+
+/* Default sync flags: what is acknowledged is on the disk. */
+static int open_env(struct lmdb *lmdb, const struct store_options *options,
+    unsigned flags)
+{
+	size_t map_size = options->map_size;
+	mdb_filehandle_t fd;
+	MDB_stat stat;
+	int rc;
+
+	if (map_size == 0)
+		map_size = MAP_SIZE_DEFAULT;
+	flags |= MDB_NOTLS | (options->read_only ? MDB_RDONLY : 0);
+	if ((rc = mdb_env_create(&lmdb->env)) != 0 ||
+	    (rc = mdb_env_set_mapsize(lmdb->env, map_size)) != 0 ||
+	    (rc = mdb_env_set_maxdbs(lmdb->env, TABLE_COUNT)) != 0 ||
+	    (rc = mdb_env_set_maxreaders(lmdb->env, READERS_MAX)) != 0 ||
+	    (rc = mdb_env_open(lmdb->env, options->path, flags, 0600)) != 0 ||
+	    (rc = mdb_env_get_fd(lmdb->env, &fd)) != 0 ||
+	    (rc = mdb_env_stat(lmdb->env, &stat)) != 0)
+		return rc;
+	lmdb->page_size = stat.ms_psize;
+	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno;
+}
+
+static enum err_code open_engine(const struct store_options *options,
+    unsigned flags, struct engine **engine_out, struct err *err)
+{
+	struct lmdb *lmdb = aligned_alloc(64, sizeof(*lmdb));
+	int rc;
+
+	if (lmdb == NULL)
+		abort();
+	memset(lmdb, 0, sizeof(*lmdb));
+	lmdb->engine.ops = &lmdb_ops;
+	for (unsigned i = 0; i < SNAPSHOTS_MAX; i++)
+		lmdb->snapshots[i].lmdb = lmdb;
+	sem_init(&lmdb->free_snapshots, 0, SNAPSHOTS_MAX);
+	rc = open_env(lmdb, options, flags);
+	if (rc == 0)
+		rc = open_tables(lmdb, options->read_only);
+	if (rc != 0) {
+		close_engine(&lmdb->engine);
+		return fail(rc, options->path, err);
+	}
+	tend(&lmdb->engine);
+	*engine_out = &lmdb->engine;
+	return ERR_OK;
+}
+
+enum err_code lmdb_open(const struct store_options *options,
+    struct engine **engine_out, struct err *err)
+{
+	bool fresh;
+	enum err_code code = folder_prepare(options, &fresh, err);
+
+	if (code == ERR_OK)
+		code = open_engine(options, 0, engine_out, err);
+	if (code != ERR_OK || !fresh)
+		return code;
+	code = fs_sync_dir(options->path, err);
+	if (code != ERR_OK)
+		close_engine(*engine_out);
+	return code;
+}
+
+enum err_code lmdb_open_copy(
+    const char *path, struct engine **engine_out, struct err *err)
+{
+	const struct store_options options = {.path = path, .read_only = true};
+
+	/* No lock file beside a copy: nobody writes to it. */
+	return open_engine(
+	    &options, MDB_NOSUBDIR | MDB_NOLOCK, engine_out, err);
+}

@@ -1,0 +1,285 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/inside.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "store/lmdb.h"
+
+/* Raised when a store that is written now misleads an older program. */
+#define STORE_FORMAT 1
+#define FORMAT_RECORD 1		/* format of the record that says so */
+
+struct scan {
+	struct engine *engine;
+	struct snapshot *snapshot;
+	struct cursor *cursor;
+	struct buf prefix;
+	struct buf from;	/* the first key may be this one ... */
+	bool skip_from;		/* ... which then is passed over */
+};
+
+/* ---- the format ---- */
+
+static enum err_code write_format(struct engine *engine, struct err *err)
+{
+	OWNED_BUF(value);
+	struct transaction *tx;
+	enum err_code code = engine->ops->begin(engine, &tx, err);
+
+	if (code != ERR_OK)
+		return code;
+	buf_put_u8(&value, FORMAT_RECORD);
+	buf_put_u32(&value, STORE_FORMAT);
+	code = engine->ops->put(tx, TABLE_META, BYTES_STR(STORE_META_FORMAT),
+	    buf_bytes(&value), err);
+	if (code != ERR_OK) {
+		engine->ops->abort(tx);
+		return code;
+	}
+	return engine->ops->commit(tx, err);
+}
+
+static enum err_code judge_format(
+    struct bytes value, const char *path, struct err *err)
+{
+	struct reader reader = reader_over(value);
+	uint8_t record = reader_u8(&reader);
+	uint32_t format = reader_u32(&reader);
+
+	if (record == FORMAT_RECORD && !reader_done(&reader))
+		return err_fail(
+		    err, ERR_CORRUPT, "%s: malformed format record", path);
+	if (record != FORMAT_RECORD || format > STORE_FORMAT)
+		return err_refuse(err, ERR_CONFIG,
+		    "the store %s has format %u; this program knows formats "
+		    "up to %u: use the version of Signet that wrote it",
+		    path, (unsigned)format, (unsigned)STORE_FORMAT);
+	return ERR_OK;
+}
+
+/* *FOUND_OUT: the format is known; else the store is empty. */
+static enum err_code check_format(struct engine *engine, const char *path,
+    bool *found_out, struct err *err)
+{
+	struct snapshot *snapshot;
+	struct record record;
+	uint64_t others = 0;
+	enum err_code code =
+	    engine->ops->snapshot_open(engine, &snapshot, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = engine->ops->find(snapshot, TABLE_META,
+	    BYTES_STR(STORE_META_FORMAT), &record, err);
+	*found_out = code == ERR_OK && record.revision != 0;
+	if (*found_out)
+		code = judge_format(record.value, path, err);
+	else if (code == ERR_OK)
+		code = engine->ops->count(snapshot, TABLE_META, &others, err);
+	engine->ops->snapshot_close(snapshot);
+	if (code == ERR_OK && others > 0)
+		return err_fail(
+		    err, ERR_CORRUPT, "%s: no format record", path);
+	return code;
+}
+
+static enum err_code settle_format(struct engine *engine,
+    const struct store_options *options, struct err *err)
+{
+	bool found;
+	enum err_code code = check_format(engine, options->path, &found, err);
+
+	if (code != ERR_OK || found)
+		return code;
+	if (!options->create)
+		return err_refuse(err, ERR_NOT_FOUND,
+		    "there is no store at %s", options->path);
+	return write_format(engine, err);
+}
+
+/* ---- open and close ---- */
+
+/* Owns ENGINE, also on failure. */
+static enum err_code finish_open(struct engine *engine,
+    const struct store_options *options, struct store **store_out,
+    struct err *err)
+{
+	OWNED(store) store = mem_zalloc(sizeof(*store));
+	enum err_code code;
+
+	store->engine = engine;
+	code = settle_format(engine, options, err);
+	if (code == ERR_OK && !options->read_only)
+		code = writer_new(engine, &store->writer, err);
+	if (code != ERR_OK)
+		return code;
+	*store_out = GIVE(store);
+	return ERR_OK;
+}
+
+enum err_code store_open(const struct store_options *options,
+    struct store **store_out, struct err *err)
+{
+	struct engine *engine;
+	enum err_code code;
+
+	if (options->create && options->read_only)
+		abort();
+	code = lmdb_open(options, &engine, err);
+	if (code != ERR_OK)
+		return code;
+	return finish_open(engine, options, store_out, err);
+}
+
+enum err_code store_open_copy(
+    const char *path, struct store **store_out, struct err *err)
+{
+	const struct store_options options = {.path = path, .read_only = true};
+	struct engine *engine;
+	enum err_code code = lmdb_open_copy(path, &engine, err);
+
+	if (code != ERR_OK)
+		return code;
+	return finish_open(engine, &options, store_out, err);
+}
+
+void store_close(struct store *store)
+{
+	if (store == NULL)
+		return;
+	writer_free(store->writer);
+	store->engine->ops->close(store->engine);
+	free(store);
+}
+
+/* ---- reading ---- */
+
+static bool is_key(struct bytes key)
+{
+	return key.len > 0 && key.len <= STORE_KEY_MAX;
+}
+
+enum err_code store_find(struct store *store, enum table table,
+    struct bytes key, struct buf *value, uint64_t *revision_out,
+    bool *found_out, struct err *err)
+{
+	const struct engine_ops *ops = store->engine->ops;
+	struct record record = {{NULL, 0}, 0};
+	struct snapshot *snapshot;
+	enum err_code code;
+
+	buf_reset(value);
+	if (is_key(key)) {
+		code = ops->snapshot_open(store->engine, &snapshot, err);
+		if (code != ERR_OK)
+			return code;
+		code = ops->find(snapshot, table, key, &record, err);
+		if (code == ERR_OK)
+			buf_put_bytes(value, record.value);
+		ops->snapshot_close(snapshot);
+		if (code != ERR_OK)
+			return code;
+	}
+	if (revision_out != NULL)
+		*revision_out = record.revision;
+	*found_out = record.revision != 0;
+	return ERR_OK;
+}
+
+enum err_code store_count(struct store *store, enum table table,
+    uint64_t *count_out, struct err *err)
+{
+	const struct engine_ops *ops = store->engine->ops;
+	struct snapshot *snapshot;
+	enum err_code code = ops->snapshot_open(store->engine, &snapshot, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = ops->count(snapshot, table, count_out, err);
+	ops->snapshot_close(snapshot);
+	return code;
+}
+
+enum err_code scan_open(struct store *store, enum table table,
+    struct bytes prefix, struct bytes after, struct scan **scan_out,
+    struct err *err)
+{
+	const struct engine_ops *ops = store->engine->ops;
+	OWNED(scan) scan = mem_zalloc(sizeof(*scan));
+	enum err_code code;
+
+	scan->engine = store->engine;
+	scan->skip_from = bytes_compare(after, prefix) >= 0 && after.len > 0;
+	buf_put_bytes(&scan->prefix, prefix);
+	buf_put_bytes(&scan->from, scan->skip_from ? after : prefix);
+	code = ops->snapshot_open(store->engine, &scan->snapshot, err);
+	if (code == ERR_OK)
+		code = ops->cursor_open(scan->snapshot, table,
+		    buf_bytes(&scan->from), &scan->cursor, err);
+	if (code != ERR_OK)
+		return code;
+	*scan_out = GIVE(scan);
+	return ERR_OK;
+}
+
+static bool begins_with(struct bytes key, struct bytes prefix)
+{
+	return key.len >= prefix.len &&
+	    bytes_equal(BYTES(key.data, prefix.len), prefix);
+}
+
+enum err_code scan_next(struct scan *scan, struct bytes *key,
+    struct bytes *value, bool *more_out, struct err *err)
+{
+	const struct engine_ops *ops = scan->engine->ops;
+	struct record record;
+	enum err_code code =
+	    ops->cursor_next(scan->cursor, key, &record, err);
+
+	if (code == ERR_OK && scan->skip_from && record.revision != 0 &&
+	    bytes_equal(*key, buf_bytes(&scan->from)))
+		code = ops->cursor_next(scan->cursor, key, &record, err);
+	scan->skip_from = false;
+	if (code != ERR_OK)
+		return code;
+	*more_out = record.revision != 0 &&
+	    begins_with(*key, buf_bytes(&scan->prefix));
+	*value = record.value;
+	return ERR_OK;
+}
+
+void scan_close(struct scan *scan)
+{
+	if (scan == NULL)
+		return;
+	if (scan->cursor != NULL)
+		scan->engine->ops->cursor_close(scan->cursor);
+	if (scan->snapshot != NULL)
+		scan->engine->ops->snapshot_close(scan->snapshot);
+	buf_free(&scan->prefix);
+	buf_free(&scan->from);
+	free(scan);
+}
+
+/* ---- writing ---- */
+
+enum err_code store_commit(
+    struct store *store, struct batch *batch, struct err *err)
+{
+	if (store->writer == NULL)
+		return err_fail(
+		    err, ERR_STORE, "the store was opened for reading");
+	if (batch_is_empty(batch))
+		return ERR_OK;
+	return writer_commit(store->writer, batch, err);
+}
+
+void store_stats(struct store *store, struct store_stats *stats_out)
+{
+	*stats_out = (struct store_stats){0};
+	store->engine->ops->usage(
+	    store->engine, &stats_out->used, &stats_out->map_size);
+	if (store->writer != NULL)
+		writer_stats(store->writer, stats_out);
+}

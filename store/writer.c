@@ -1,0 +1,406 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "store/writer.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "store/chain.h"
+#include "store/key.h"
+
+#define TEND_INTERVAL_S 10
+
+/* A batch on its way, on the stack of the thread that waits for it.  It is the
+ * waiter's until pushed, then the writer's until "done" is posted. */
+struct request {
+	struct request *next;
+	struct batch *batch;
+	struct err *err;
+	enum err_code code;
+	sem_t done;		/* its own: waking many wakes no herd */
+};
+
+struct writer {
+	struct engine *engine;
+	pthread_t thread;
+	/* Newest first.  Whoever pushes onto an empty queue posts "wake", once,
+	 * so that a busy writer costs its callers no system call. */
+	_Atomic(struct request *) queue;
+	sem_t wake;
+	atomic_bool stopping;
+	atomic_bool writable;	/* false once the disk has failed, for good */
+	atomic_uint_fast64_t commits, batches, waiting;
+
+	/* The writer thread's alone. */
+	struct chain *chain;
+	bool chain_begun;	/* in this transaction */
+	int64_t now_ms;		/* of this transaction */
+	struct buf record;
+};
+
+/* ---- one batch inside the transaction ---- */
+
+static enum err_code check(struct writer *writer, struct transaction *tx,
+    const struct batch *batch, struct err *err)
+{
+	for (size_t i = 0; i < batch->requirement_count; i++) {
+		const struct requirement *want = &batch->requirements[i];
+		struct record record;
+		enum err_code code = writer->engine->ops->look(tx, want->table,
+		    batch_octets(batch, want->key), &record, err);
+
+		if (code != ERR_OK)
+			return code;
+		if (record.revision != want->revision)
+			return err_refuse(err, ERR_CONFLICT,
+			    "the record was changed meanwhile; read it again");
+	}
+	return ERR_OK;
+}
+
+static enum err_code change(struct writer *writer, struct transaction *tx,
+    const struct batch *batch, struct err *err)
+{
+	const struct engine_ops *ops = writer->engine->ops;
+
+	for (size_t i = 0; i < batch->change_count; i++) {
+		const struct change *it = &batch->changes[i];
+		struct bytes key = batch_octets(batch, it->key);
+		enum err_code code = it->is_put
+		    ? ops->put(tx, it->table, key,
+			  batch_octets(batch, it->value), err)
+		    : ops->erase(tx, it->table, key, err);
+
+		if (code != ERR_OK)
+			return code;
+	}
+	return ERR_OK;
+}
+
+/* The head is read in the transaction: another process may have moved it. */
+static enum err_code begin_chain(
+    struct writer *writer, struct transaction *tx, struct err *err)
+{
+	struct record head;
+	enum err_code code;
+
+	if (writer->chain_begun)
+		return ERR_OK;
+	code = writer->engine->ops->look(
+	    tx, TABLE_META, BYTES_STR(STORE_META_AUDIT), &head, err);
+	if (code == ERR_OK)
+		code = chain_resume(writer->chain, head.value, err);
+	writer->chain_begun = code == ERR_OK;
+	writer->now_ms = clock_now_ms();
+	return code;
+}
+
+static enum err_code record_audit(struct writer *writer,
+    struct transaction *tx, const struct batch *batch, struct err *err)
+{
+	for (size_t i = 0; i < batch->audit_count; i++) {
+		struct key key = {.len = 0};
+		struct audit_head head;
+		enum err_code code = begin_chain(writer, tx, err);
+
+		if (code == ERR_OK)
+			code = chain_append(writer->chain,
+			    batch_octets(batch, batch->audits[i]),
+			    writer->now_ms, &writer->record, err);
+		if (code != ERR_OK)
+			return code;
+		chain_head(writer->chain, &head);
+		key_add_u64(&key, head.sequence);
+		code = writer->engine->ops->append(tx, TABLE_AUDIT,
+		    key_bytes(&key), buf_bytes(&writer->record), err);
+		if (code != ERR_OK)
+			return code;
+	}
+	return ERR_OK;
+}
+
+static enum err_code end_chain(
+    struct writer *writer, struct transaction *tx, struct err *err)
+{
+	if (!writer->chain_begun)
+		return ERR_OK;
+	buf_reset(&writer->record);
+	chain_write_head(writer->chain, &writer->record);
+	return writer->engine->ops->put(tx, TABLE_META,
+	    BYTES_STR(STORE_META_AUDIT), buf_bytes(&writer->record), err);
+}
+
+/* Sets the request's code.  A refusal comes before the first change and leaves
+ * the transaction good for the others; anything else spoils it. */
+static enum err_code apply(struct writer *writer, struct transaction *tx,
+    struct request *request, struct err *err)
+{
+	const struct batch *batch = request->batch;
+	enum err_code code = check(writer, tx, batch, request->err);
+
+	request->code = code;
+	if (code == ERR_CONFLICT)
+		return ERR_OK;
+	if (code == ERR_OK)
+		code = change(writer, tx, batch, request->err);
+	if (code == ERR_OK)
+		code = record_audit(writer, tx, batch, request->err);
+	request->code = code;
+	if (code != ERR_OK)
+		*err = *request->err;
+	return code;
+}
+
+/* ---- a group in one transaction ---- */
+
+/* The requests from FIRST up to and without END: all of those that are not
+ * refused, or none. */
+static enum err_code apply_all(struct writer *writer, struct request *first,
+    const struct request *end, struct err *err)
+{
+	const struct engine_ops *ops = writer->engine->ops;
+	struct transaction *tx;
+	enum err_code code = ops->begin(writer->engine, &tx, err);
+
+	if (code != ERR_OK)
+		return code;
+	writer->chain_begun = false;
+	for (struct request *it = first; it != end && code == ERR_OK;
+	     it = it->next)
+		code = apply(writer, tx, it, err);
+	if (code == ERR_OK)
+		code = end_chain(writer, tx, err);
+	if (code != ERR_OK) {
+		ops->abort(tx);
+		return code;
+	}
+	code = ops->commit(tx, err);
+	if (code == ERR_OK)
+		atomic_fetch_add(&writer->commits, 1);
+	return code;
+}
+
+/* Gives the fault of the group to each member. */
+static void fail_all(struct request *first, const struct request *end,
+    const struct err *err)
+{
+	for (struct request *it = first; it != end; it = it->next) {
+		it->code = err->code;
+		*it->err = *err;
+	}
+}
+
+/* What may be no more than one batch's own trouble. */
+static bool is_of_one(enum err_code code)
+{
+	return code == ERR_STORE_FULL || code == ERR_CRYPTO;
+}
+
+static void serve_one(struct writer *writer, struct request *request)
+{
+	struct err err = {0};
+	enum err_code code;
+
+	if (!atomic_load(&writer->writable)) {
+		request->code = err_fail(request->err, ERR_STORE,
+		    "the store is read-only since its disk failed");
+		return;
+	}
+	code = apply_all(writer, request, request->next, &err);
+	if (code == ERR_OK)
+		return;
+	if (!is_of_one(code))
+		atomic_store(&writer->writable, false);
+	fail_all(request, request->next, &err);
+}
+
+static void serve(struct writer *writer, struct request *group)
+{
+	struct err err = {0};
+	enum err_code code;
+
+	if (group->next == NULL || !atomic_load(&writer->writable)) {
+		for (struct request *it = group; it != NULL; it = it->next)
+			serve_one(writer, it);
+		return;
+	}
+	code = apply_all(writer, group, NULL, &err);
+	if (code == ERR_OK)
+		return;
+	if (is_of_one(code)) {
+		for (struct request *it = group; it != NULL; it = it->next)
+			serve_one(writer, it);
+		return;
+	}
+	atomic_store(&writer->writable, false);
+	fail_all(group, NULL, &err);
+}
+
+/* ---- the queue ---- */
+
+/* Everything that waits, oldest first. */
+static struct request *take_all(struct writer *writer)
+{
+	struct request *newest = atomic_exchange_explicit(
+	    &writer->queue, NULL, memory_order_acquire);
+	struct request *oldest = NULL;
+
+	while (newest != NULL) {
+		struct request *next = newest->next;
+
+		newest->next = oldest;
+		oldest = newest;
+		newest = next;
+	}
+	return oldest;
+}
+
+static void wake_all(struct writer *writer, struct request *group)
+{
+	while (group != NULL) {
+		struct request *next = group->next;
+
+		if (group->code == ERR_OK)
+			atomic_fetch_add(&writer->batches, 1);
+		atomic_fetch_sub(&writer->waiting, 1);
+		sem_post(&group->done);	/* gone from here on */
+		group = next;
+	}
+}
+
+/* False when nothing came within the interval. */
+static bool wait_for_work(struct writer *writer)
+{
+	struct timespec until;
+
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_sec += TEND_INTERVAL_S;
+	while (sem_clockwait(&writer->wake, CLOCK_MONOTONIC, &until) != 0)
+		if (errno != EINTR)
+			return false;
+	return true;
+}
+
+static void *run(void *arg)
+{
+	struct writer *writer = arg;
+	int64_t tended = clock_mono_ms();
+
+	for (;;) {
+		bool woken = wait_for_work(writer);
+		struct request *group = take_all(writer);
+
+		if (group != NULL) {
+			serve(writer, group);
+			wake_all(writer, group);
+		} else if (woken && atomic_load(&writer->stopping)) {
+			return NULL;
+		}
+		if (clock_mono_ms() - tended >= TEND_INTERVAL_S * 1000) {
+			writer->engine->ops->tend(writer->engine);
+			tended = clock_mono_ms();
+		}
+	}
+}
+
+static void push(struct writer *writer, struct request *request)
+{
+	struct request *head =
+	    atomic_load_explicit(&writer->queue, memory_order_relaxed);
+
+	do {
+		request->next = head;
+	} while (!atomic_compare_exchange_weak_explicit(&writer->queue, &head,
+	    request, memory_order_release, memory_order_relaxed));
+	if (head == NULL)
+		sem_post(&writer->wake);
+}
+
+enum err_code writer_commit(
+    struct writer *writer, struct batch *batch, struct err *err)
+{
+	struct request request = {.batch = batch, .err = err};
+
+	batch_settle(batch);
+	sem_init(&request.done, 0, 0);
+	atomic_fetch_add(&writer->waiting, 1);
+	push(writer, &request);
+	while (sem_wait(&request.done) != 0)
+		continue;	/* EINTR: the writer still holds the request */
+	sem_destroy(&request.done);
+	if (request.code == ERR_OK)
+		batch_reset(batch);
+	return request.code;
+}
+
+void writer_stats(struct writer *writer, struct store_stats *stats)
+{
+	stats->commits = atomic_load(&writer->commits);
+	stats->batches = atomic_load(&writer->batches);
+	stats->waiting = atomic_load(&writer->waiting);
+	stats->writable = atomic_load(&writer->writable);
+}
+
+/* ---- life ---- */
+
+/* The thread takes no signals: they are for those who know what to do. */
+static int start(struct writer *writer)
+{
+	sigset_t all, before;
+	int rc;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	rc = pthread_create(&writer->thread, NULL, run, writer);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return rc;
+}
+
+static void dispose(struct writer *writer)
+{
+	sem_destroy(&writer->wake);
+	chain_free(writer->chain);
+	buf_free(&writer->record);
+	free(writer);
+}
+
+enum err_code writer_new(
+    struct engine *engine, struct writer **writer_out, struct err *err)
+{
+	struct writer *writer = mem_zalloc(sizeof(*writer));
+	enum err_code code;
+	int rc;
+
+	writer->engine = engine;
+	atomic_init(&writer->writable, true);
+	sem_init(&writer->wake, 0, 0);
+	code = chain_new(&writer->chain, err);
+	if (code != ERR_OK) {
+		dispose(writer);
+		return code;
+	}
+	rc = start(writer);
+	if (rc != 0) {
+		dispose(writer);
+		return err_fail(
+		    err, ERR_STORE, "writer thread: %s", strerror(rc));
+	}
+	*writer_out = writer;
+	return ERR_OK;
+}
+
+void writer_free(struct writer *writer)
+{
+	if (writer == NULL)
+		return;
+	atomic_store(&writer->stopping, true);
+	sem_post(&writer->wake);
+	pthread_join(writer->thread, NULL);
+	dispose(writer);
+}

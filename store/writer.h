@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The one thread that changes the store, for all who wait: group commit. */
+#ifndef STORE_WRITER_H
+#define STORE_WRITER_H
+
+#include "store/batch.h"
+#include "store/engine.h"
+
+struct writer;
+
+/* ENGINE is borrowed.  Errors: ERR_STORE, ERR_CRYPTO. */
+MUST_CHECK enum err_code writer_new(
+    struct engine *engine, struct writer **writer_out, struct err *err);
+/* Commits what is waiting and ends the thread. */
+void writer_free(struct writer *writer);
+DEFINE_CLEANUP(writer, writer_free)
+
+/* As store_commit. */
+MUST_CHECK enum err_code writer_commit(
+    struct writer *writer, struct batch *batch, struct err *err);
+/* Sets the members that the writer knows. */
+void writer_stats(struct writer *writer, struct store_stats *stats);
+
+#endif
