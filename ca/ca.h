@@ -51,8 +51,9 @@ struct issue_order {
 	const struct cluster *cluster;	/* NULL: a service certificate */
 	const char *issuer;		/* issuer id */
 	const char *profile;
-	const char *policy;
+	const char *policy;		/* NULL: Signet's own rule */
 	const struct request *request;
+	/* EKU_OCSP_SIGNING brings id-pkix-ocsp-nocheck with it. */
 	const struct decision *decision;
 	const char *requester;		/* caller id */
 	const char *source;		/* address, for the audit log */
