@@ -186,17 +186,42 @@ static bool is_alnum_lower(char c)
 	return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-bool text_is_label(const char *text)
+static char to_lower(char c)
 {
-	size_t len = text == NULL ? 0 : strnlen(text, 64);
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}
 
-	if (len == 0 || len > 63)
+/* LEN octets that are an RFC 1123 label in lower case, or in any. */
+static bool is_label(const char *text, size_t len, bool any_case)
+{
+	if (len == 0 || len > 63 || text[0] == '-' || text[len - 1] == '-')
 		return false;
 	for (size_t i = 0; i < len; i++) {
-		if (!is_alnum_lower(text[i]) && text[i] != '-')
+		char c = any_case ? to_lower(text[i]) : text[i];
+
+		if (!is_alnum_lower(c) && c != '-')
 			return false;
 	}
-	return text[0] != '-' && text[len - 1] != '-';
+	return true;
+}
+
+bool text_is_label(const char *text)
+{
+	return text != NULL && is_label(text, strnlen(text, 64), false);
+}
+
+bool text_is_host_name(const char *text)
+{
+	size_t len;
+
+	if (text == NULL || strnlen(text, 254) > 253)
+		return false;
+	while (len = strcspn(text, "."), is_label(text, len, true)) {
+		if (text[len] == '\0')
+			return true;
+		text += len + 1;
+	}
+	return false;
 }
 
 size_t text_utf8_next(struct bytes text)

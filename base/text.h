@@ -23,6 +23,9 @@ MUST_CHECK bool base64url_parse(struct bytes text, struct buf *out);
 /* A name of a cluster, key, profile or policy: 1 to 63 of a-z, 0-9 and '-',
  * beginning and ending with a letter or digit (an RFC 1123 label). */
 MUST_CHECK bool text_is_label(const char *text);
+/* A host name as RFC 1123 has it, either case, at most 253 octets, without a
+ * final dot, wildcard or underscore. */
+MUST_CHECK bool text_is_host_name(const char *text);
 MUST_CHECK bool text_is_utf8(struct bytes text);
 /* Octets of the character that TEXT begins with; 0 when it is empty or does not
  * begin with one (RFC 3629: overlong forms and surrogates are none). */
