@@ -23,6 +23,8 @@ struct bytes serial_bytes(const struct serial *serial);
 /* Lower-case hex, malloc'd; parse accepts colons and either case. */
 char *serial_format(const struct serial *serial);
 MUST_CHECK bool serial_parse(const char *text, struct serial *serial_out);
+/* False unless there are 1 to 20 octets. */
+MUST_CHECK bool serial_read(struct bytes octets, struct serial *serial_out);
 
 enum certificate_state {
 	CERTIFICATE_VALID = 1,
@@ -55,6 +57,11 @@ struct certificate {
 void certificate_free(struct certificate *certificate);
 DEFINE_CLEANUP(certificate, certificate_free)
 
+/* *certificate_out is NULL when there is none.  Errors: ERR_STORE,
+ * ERR_CORRUPT. */
+MUST_CHECK enum err_code certificate_find(struct store *store,
+    const struct serial *serial, struct certificate **certificate_out,
+    struct err *err);
 /* Errors: ERR_NOT_FOUND, ERR_STORE, ERR_CORRUPT. */
 MUST_CHECK enum err_code certificate_get(struct store *store,
     const struct serial *serial, struct certificate **certificate_out,
@@ -103,8 +110,24 @@ struct revocation {
  * with its zero octet. */
 MUST_CHECK bool revocation_read(struct bytes key, size_t issuer_len,
     struct bytes value, struct revocation *row_out);
-/* Adds the intent: serial required absent among intents and certificates. */
+/*
+ * Intents.  intent_put requires the serial absent among intents and
+ * certificates; intent_delete requires the intent still there, so that of two
+ * that settle it (its issuer, a start after a crash) one is refused.
+ */
 void intent_put(struct batch *batch, const struct certificate *intent);
 void intent_delete(struct batch *batch, const struct serial *serial);
+MUST_CHECK enum err_code intent_find(struct store *store,
+    const struct serial *serial, struct certificate **intent_out,
+    struct err *err);
+
+/*
+ * The record of SERIAL as it is stored, format version first, and back.
+ * certificate_read is total: ERR_CORRUPT for any octets that certificate_write
+ * does not write.
+ */
+void certificate_write(const struct certificate *record, struct buf *out);
+MUST_CHECK enum err_code certificate_read(const struct serial *serial,
+    struct bytes value, struct certificate **record_out, struct err *err);
 
 #endif

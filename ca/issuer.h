@@ -3,6 +3,7 @@
 #ifndef CA_ISSUER_H
 #define CA_ISSUER_H
 
+#include "ca/pem.h"
 #include "ca/signer.h"
 #include "store/store.h"
 
@@ -59,8 +60,5 @@ const struct issuer *issuer_set_default(const struct issuer_set *set);
  * WITH_ROOT. */
 void issuer_chain_pem(const struct issuer_set *set,
     const struct issuer *issuer, bool with_root, struct buf *out);
-
-/* Appends one PEM block of DER under LABEL, "CERTIFICATE" or "X509 CRL". */
-void pem_put(struct buf *out, const char *label, struct bytes der);
 
 #endif

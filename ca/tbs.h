@@ -25,6 +25,11 @@ struct tbs_spec {
 	const char *ocsp_url;		/* AIA; NULL: none */
 	const char *issuer_url;		/* AIA caIssuers; NULL: none */
 };
+/* Appends the Name that tbs_write gives a subject: O, then CN, each a UTF8String
+ * and where not NULL. */
+void tbs_write_name(
+    const char *organization, const char *common_name, struct buf *out);
+
 /* Appends the DER.  SAN is critical exactly when the subject is empty
  * (RFC 5280 4.2.1.6).  Errors: ERR_CRYPTO, ERR_INTERNAL for a spec that breaks
  * RFC 5280. */
