@@ -66,7 +66,7 @@ static void read_texts(struct reader *in, struct certificate *record)
 	record->issuer = reader_lv_str(in);
 	record->cluster = read_optional(in);
 	record->profile = reader_lv_str(in);
-	record->policy = reader_lv_str(in);
+	record->policy = read_optional(in);
 	record->requester = reader_lv_str(in);
 }
 

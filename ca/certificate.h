@@ -39,7 +39,7 @@ struct certificate {
 	char *issuer;			/* issuer id */
 	char *cluster;			/* NULL: not a cluster's */
 	char *profile;
-	char *policy;
+	char *policy;			/* NULL: decided by Signet itself */
 	char *requester;		/* caller id, "token:…", "serial:…" */
 	uint32_t roles;			/* ROLE_*: what it authenticates as */
 	int64_t not_before, not_after, created; /* seconds */

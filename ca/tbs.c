@@ -51,6 +51,8 @@ static const struct {
 	{EKU_OCSP_SIGNING, 9},
 };
 #define EKU_ALL (EKU_SERVER_AUTH | EKU_CLIENT_AUTH | EKU_OCSP_SIGNING)
+/* The last second of year 9999. */
+#define TIME_MAX INT64_C(253402300799)
 #define KU_ALL 0xffu	/* the bits of one octet; decipherOnly is none of ours */
 
 /* Makes what was written since START the content of one element. */
@@ -324,8 +326,9 @@ static const char *flaw(const struct tbs_spec *spec)
 	if (serial.len == 0 || serial.len > SERIAL_MAX ||
 	    serial.data[0] == 0 || (serial.data[0] & 0x80) != 0)
 		return "serial is not positive, short and of minimal form";
-	if (spec->not_after < spec->not_before)
-		return "validity ends before it begins";
+	if (spec->not_before < 0 || spec->not_after < spec->not_before ||
+	    spec->not_after > TIME_MAX)
+		return "validity ends before it begins, or after year 9999";
 	if (has_empty_subject(spec) &&
 	    (spec->is_ca || spec->names->sans_count == 0))
 		return "names nobody";
