@@ -3,6 +3,7 @@
 #ifndef POLICIES_ACCESS_H
 #define POLICIES_ACCESS_H
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/net.h"
 
@@ -55,10 +56,16 @@ struct caller {
 
 /*
  * May CALLER do PERMISSION on CLUSTER (NULL: on no cluster's object)?
- * What belongs to another cluster is answered as if it did not exist.
+ * What belongs to another cluster is answered as if it did not exist.  A caller
+ * bound to a cluster must name it, save for issuers, policies and status; a
+ * node that is bound to none may do nothing.
  * Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND.
  */
 MUST_CHECK enum err_code access_check(const struct caller *caller,
     enum permission permission, const char *cluster, struct err *err);
+
+/* The table of grants as text: permissions by roles, and whether the caller must
+ * hold a certificate or a bootstrap token; committed as golden text. */
+void access_print(struct buf *out);
 
 #endif

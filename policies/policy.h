@@ -83,7 +83,9 @@ void decision_free(struct decision *decision);
 DEFINE_CLEANUP(decision, decision_free)
 
 /*
- * Decides.  Never fails for a reason of its own.
+ * Decides.  Never fails for a reason of its own.  A validity that was asked for
+ * and reaches beyond the issuer's end is refused; the profile's default is cut
+ * to it.  Key encipherment is for RSA keys alone.
  * Errors: ERR_POLICY, whose detail names what is refused, the rule, and what
  * is allowed.
  */

@@ -57,7 +57,7 @@ MUST_CHECK enum err_code token_create(struct batch *batch,
  * reason is in *why_out (static text) for log and audit alone.  A token whose
  * uses are all spent is returned: only a repeated request may still be
  * answered with it (token_is_spent).
- * Errors: ERR_UNAUTHENTICATED, ERR_STORE.
+ * Errors: ERR_UNAUTHENTICATED, ERR_STORE, ERR_CORRUPT, ERR_CRYPTO.
  */
 MUST_CHECK enum err_code token_check(struct store *store, struct bytes text,
     const struct ip *source, struct token **token_out, const char **why_out,
@@ -65,10 +65,12 @@ MUST_CHECK enum err_code token_check(struct store *store, struct bytes text,
 bool token_is_spent(const struct token *token);
 bool token_allows_profile(const struct token *token, const char *profile);
 
-/* Adds one use to BATCH, guarded by the revision read. */
+/* Adds one use to BATCH, guarded by the revision read: one use of a token in one
+ * batch.  Aborts on a token whose uses are spent. */
 void token_spend(struct batch *batch, const struct token *token);
 /* Gives one use of the token ID back (its issuance came to nothing); reads and
- * adds to BATCH under its revision.  A token that is gone is no error. */
+ * adds to BATCH under its revision, so one use of a token in one batch.  A
+ * token that is gone is no error. */
 MUST_CHECK enum err_code token_refund(struct store *store, struct batch *batch,
     const uint8_t id[static TOKEN_ID_SIZE], struct err *err);
 

@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policies/cluster.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/text.h"
+#include "policies/record.h"
+#include "policies/syntax.h"
+#include "store/key.h"
+
+void cluster_free(struct cluster *cluster)
+{
+	if (cluster == NULL)
+		return;
+	record_texts_free(cluster->dns, cluster->dns_count);
+	free(cluster->ips);
+	free(cluster->name);
+	free(cluster->policy);
+	free(cluster->issuer);
+	free(cluster);
+}
+
+static enum err_code check_labels(
+    const struct cluster_request *request, struct err *err)
+{
+	const struct {
+		const char *what, *text;
+	} labels[] = {
+		{"cluster", request->name},
+		{"policy", request->policy},
+		{"issuer", request->issuer},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(labels); i++) {
+		if (labels[i].text != NULL && text_is_label(labels[i].text))
+			continue;
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "name of %s %s: wanted are 1 to 63 of a-z, 0-9 and '-', "
+		    "with a letter or digit at both ends", labels[i].what,
+		    labels[i].text == NULL ? "is missing"
+					   : err_quote_str(labels[i].text));
+	}
+	return ERR_OK;
+}
+
+static bool has_pattern(const struct cluster *cluster, const char *pattern)
+{
+	for (size_t i = 0; i < cluster->dns_count; i++) {
+		if (strcmp(cluster->dns[i], pattern) == 0)
+			return true;
+	}
+	return false;
+}
+
+static enum err_code parse_pattern(
+    struct cluster *cluster, const char *text, struct err *err)
+{
+	const char *wrong = syntax_dns_pattern(BYTES_STR(text));
+	OWNED_STR(pattern) = NULL;
+
+	if (wrong != NULL)
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "DNS pattern %s %s; wanted is one such as db1.example.net "
+		    "or *.orders.example.net", err_quote_str(text), wrong);
+	pattern = mem_strdup(text);
+	for (char *c = pattern; *c != '\0'; c++) {
+		if (*c >= 'A' && *c <= 'Z')
+			*c = (char)(*c - 'A' + 'a');
+	}
+	if (!has_pattern(cluster, pattern))
+		cluster->dns[cluster->dns_count++] = GIVE(pattern);
+	return ERR_OK;
+}
+
+enum err_code cluster_parse(const struct cluster_request *request,
+    struct cluster **cluster_out, struct err *err)
+{
+	OWNED(cluster) cluster = mem_zalloc(sizeof(*cluster));
+	enum err_code code;
+
+	if ((code = check_labels(request, err)) != ERR_OK)
+		return code;
+	if (request->dns_count > CLUSTER_PATTERNS_MAX ||
+	    request->ips_count > CLUSTER_PATTERNS_MAX)
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "a cluster has at most %d DNS patterns and %d IP ranges",
+		    CLUSTER_PATTERNS_MAX, CLUSTER_PATTERNS_MAX);
+	cluster->dns =
+	    mem_zalloc_array(request->dns_count, sizeof(*cluster->dns));
+	for (size_t i = 0; i < request->dns_count; i++) {
+		code = parse_pattern(cluster, request->dns[i], err);
+		if (code != ERR_OK)
+			return code;
+	}
+	cluster->ips =
+	    mem_zalloc_array(request->ips_count, sizeof(*cluster->ips));
+	code = record_parse_ranges(
+	    request->ips, request->ips_count, cluster->ips, err);
+	if (code != ERR_OK)
+		return code;
+	cluster->ips_count = request->ips_count;
+	cluster->name = mem_strdup(request->name);
+	cluster->policy = mem_strdup(request->policy);
+	cluster->issuer = mem_strdup(request->issuer);
+	cluster->state = CLUSTER_ACTIVE;
+	cluster->created = clock_now();
+	*cluster_out = GIVE(cluster);
+	return ERR_OK;
+}
+
+void cluster_write(const struct cluster *cluster, struct buf *out)
+{
+	buf_put_u8(out, RECORD_VERSION);
+	buf_put_lv_str(out, cluster->policy);
+	buf_put_lv_str(out, cluster->issuer);
+	buf_put_u8(out, (uint8_t)cluster->state);
+	buf_put_i64(out, cluster->created);
+	record_put_texts(out, cluster->dns, cluster->dns_count);
+	record_put_ranges(out, cluster->ips, cluster->ips_count);
+}
+
+static bool has_upper_case(const char *text)
+{
+	return strpbrk(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ") != NULL;
+}
+
+/* Is what was read within the bounds that cluster_parse keeps? */
+static bool is_sound(const struct cluster *cluster)
+{
+	for (size_t i = 0; i < cluster->dns_count; i++) {
+		const char *pattern = cluster->dns[i];
+
+		if (syntax_dns_pattern(BYTES_STR(pattern)) != NULL ||
+		    has_upper_case(pattern))
+			return false;
+	}
+	return text_is_label(cluster->name) && text_is_label(cluster->policy) &&
+	    text_is_label(cluster->issuer) &&
+	    (cluster->state == CLUSTER_ACTIVE ||
+		cluster->state == CLUSTER_RETIRED);
+}
+
+bool cluster_read(
+    const char *name, struct bytes record, struct cluster **cluster_out)
+{
+	OWNED(cluster) cluster = mem_zalloc(sizeof(*cluster));
+	struct reader reader = reader_over(record);
+
+	if (reader_u8(&reader) != RECORD_VERSION)
+		return false;
+	cluster->name = mem_strdup(name);
+	cluster->policy = reader_lv_str(&reader);
+	cluster->issuer = reader_lv_str(&reader);
+	cluster->state = (enum cluster_state)reader_u8(&reader);
+	cluster->created = reader_i64(&reader);
+	cluster->dns = record_read_texts(
+	    &reader, CLUSTER_PATTERNS_MAX, &cluster->dns_count);
+	cluster->ips = record_read_ranges(
+	    &reader, CLUSTER_PATTERNS_MAX, &cluster->ips_count);
+	if (!reader_done(&reader) || !is_sound(cluster))
+		return false;
+	*cluster_out = GIVE(cluster);
+	return true;
+}
+
+static struct key key_of(const char *name)
+{
+	struct key key = KEY_INIT;
+
+	key_add_text(&key, name);
+	return key;
+}
+
+static void put(struct batch *batch, const struct cluster *cluster)
+{
+	struct key key = key_of(cluster->name);
+	OWNED_BUF(record);
+
+	cluster_write(cluster, &record);
+	batch_put(batch, TABLE_CLUSTERS, key_bytes(&key), buf_bytes(&record));
+}
+
+void cluster_create(struct batch *batch, const struct cluster *cluster)
+{
+	struct key key = key_of(cluster->name);
+
+	batch_require_absent(batch, TABLE_CLUSTERS, key_bytes(&key));
+	put(batch, cluster);
+}
+
+void cluster_retire(struct batch *batch, const struct cluster *cluster)
+{
+	struct key key = key_of(cluster->name);
+	struct cluster retired = *cluster;
+
+	retired.state = CLUSTER_RETIRED;
+	batch_require_revision(
+	    batch, TABLE_CLUSTERS, key_bytes(&key), cluster->revision);
+	put(batch, &retired);
+}
+
+static enum err_code find_record(struct store *store, const char *name,
+    struct buf *record, uint64_t *revision_out, struct err *err)
+{
+	struct key key;
+	bool found = false;
+	enum err_code code;
+
+	/* What is no label was never a cluster, and could overflow a key. */
+	if (text_is_label(name)) {
+		key = key_of(name);
+		code = store_find(store, TABLE_CLUSTERS, key_bytes(&key),
+		    record, revision_out, &found, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	if (!found)
+		return err_refuse(err, ERR_NOT_FOUND, "there is no cluster %s",
+		    err_quote_str(name));
+	return ERR_OK;
+}
+
+enum err_code cluster_get(struct store *store, const char *name,
+    struct cluster **cluster_out, struct err *err)
+{
+	uint64_t revision = 0;
+	OWNED_BUF(record);
+	enum err_code code =
+	    find_record(store, name, &record, &revision, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (!cluster_read(name, buf_bytes(&record), cluster_out))
+		return err_fail(err, ERR_CORRUPT,
+		    "record of cluster %s cannot be read", name);
+	(*cluster_out)->revision = revision;
+	return ERR_OK;
+}
+
+enum err_code cluster_check_cn(struct store *store,
+    const struct cluster *cluster, const char *common_name, struct err *err)
+{
+	bool found = false;
+	OWNED_BUF(record);
+	enum err_code code;
+	struct key key;
+
+	if (common_name == NULL || !text_is_label(common_name) ||
+	    strcmp(common_name, cluster->name) == 0)
+		return ERR_OK;
+	key = key_of(common_name);
+	code = store_find(store, TABLE_CLUSTERS, key_bytes(&key), &record, NULL,
+	    &found, err);
+	if (code != ERR_OK || !found)
+		return code;
+	return err_refuse(err, ERR_POLICY,
+	    "common name %s is the name of another cluster",
+	    err_quote_str(common_name));
+}
+
+/* The cluster under KEY, which is its name and a zero octet. */
+static enum err_code read_entry(struct bytes key, struct bytes value,
+    struct cluster **cluster_out, struct err *err)
+{
+	OWNED_STR(name) = mem_strndup(
+	    (const char *)key.data, key.len == 0 ? 0 : key.len - 1);
+
+	if (!cluster_read(name, value, cluster_out))
+		return err_fail(err, ERR_CORRUPT,
+		    "record of cluster %s cannot be read", err_quote_str(name));
+	return ERR_OK;
+}
+
+static enum err_code read_page(struct scan *scan, size_t limit,
+    struct cluster **clusters, size_t *count, struct err *err)
+{
+	struct bytes key, value;
+	enum err_code code;
+	bool more;
+
+	while (*count < limit) {
+		code = scan_next(scan, &key, &value, &more, err);
+		if (code != ERR_OK || !more)
+			return code;
+		code = read_entry(key, value, &clusters[*count], err);
+		if (code != ERR_OK)
+			return code;
+		(*count)++;
+	}
+	return ERR_OK;
+}
+
+enum err_code cluster_list(struct store *store, const char *after, size_t limit,
+    struct cluster **clusters, size_t *count_out, struct err *err)
+{
+	OWNED(scan) scan = NULL;
+	struct key key = KEY_INIT;
+	enum err_code code;
+
+	*count_out = 0;
+	if (after != NULL && !text_is_label(after))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "%s is not the name of a cluster", err_quote_str(after));
+	if (after != NULL)
+		key = key_of(after);
+	code = scan_open(store, TABLE_CLUSTERS, BYTES(NULL, 0), key_bytes(&key),
+	    &scan, err);
+	if (code != ERR_OK)
+		return code;
+	code = read_page(scan, limit, clusters, count_out, err);
+	if (code == ERR_OK)
+		return ERR_OK;
+	while (*count_out > 0)
+		cluster_free(clusters[--*count_out]);
+	return code;
+}
