@@ -201,6 +201,14 @@ void cluster_retire(struct batch *batch, const struct cluster *cluster)
 	put(batch, &retired);
 }
 
+void cluster_require(struct batch *batch, const struct cluster *cluster)
+{
+	struct key key = key_of(cluster->name);
+
+	batch_require_revision(
+	    batch, TABLE_CLUSTERS, key_bytes(&key), cluster->revision);
+}
+
 static enum err_code find_record(struct store *store, const char *name,
     struct buf *record, uint64_t *revision_out, struct err *err)
 {

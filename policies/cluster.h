@@ -46,6 +46,9 @@ MUST_CHECK enum err_code cluster_parse(const struct cluster_request *request,
 void cluster_create(struct batch *batch, const struct cluster *cluster);
 /* Adds the change of state, guarded by the revision read. */
 void cluster_retire(struct batch *batch, const struct cluster *cluster);
+/* Has BATCH refused (ERR_CONFLICT) when the cluster is no longer as read: what is
+ * decided for an active cluster is not committed for a retired one. */
+void cluster_require(struct batch *batch, const struct cluster *cluster);
 /* Errors: ERR_NOT_FOUND (detail names the cluster), ERR_STORE, ERR_CORRUPT. */
 MUST_CHECK enum err_code cluster_get(struct store *store, const char *name,
     struct cluster **cluster_out, struct err *err);
