@@ -7,6 +7,8 @@
 #ifndef CA_CRL_H
 #define CA_CRL_H
 
+#include <stdatomic.h>
+
 #include "ca/ca.h"
 
 struct crl {
@@ -14,19 +16,46 @@ struct crl {
 	uint64_t number;
 	int64_t this_update, next_update;	/* seconds */
 	uint64_t entries;
-	uint8_t *der;
+	const uint8_t *der;	/* stands inside row */
 	size_t der_len;
 	char *etag;		/* quoted SHA-256, for HTTP */
-	uint64_t revision;
+	uint64_t revision;	/* of its row in CRLS */
+
+	/* For crl.c alone: */
+	struct buf row;		/* the record as stored, with the DER at its end */
+	atomic_uint refs;
 };
-/* References are counted: crl_ref adds one, crl_free drops one. */
+/* Immutable; references are counted: crl_ref adds one, crl_free drops one. */
 struct crl *crl_ref(struct crl *crl);
 void crl_free(struct crl *crl);
 DEFINE_CLEANUP(crl, crl_free)
 
+/*
+ * Builds and signs the next CRL of ISSUER (with a signer) from the store's
+ * revocations and adds it to BATCH, guarded by the revision of the one before,
+ * with an audit entry.  LAST is the one before, or NULL to read it.  A
+ * thisUpdate never lies before the last one, whatever the clock says.
+ *
+ * An entry leaves the list when an earlier CRL, issued an hour or more after its
+ * certificate had expired and after it was revoked, has shown it (RFC 5280
+ * 3.3: not before it appears on one CRL issued beyond the validity period).
+ *
+ * The table is read in pages, so a revocation that is committed meanwhile may or
+ * may not be listed; whoever publishes asks again after it.  Memory: the CRL
+ * once, and once more in BATCH.
+ * Errors: ERR_CORRUPT for a malformed row; those of signing and of the store.
+ */
+MUST_CHECK enum err_code crl_build(struct store *store,
+    const struct issuer *issuer, int64_t validity, const struct crl *last,
+    struct batch *batch, struct crl **crl_out, struct err *err);
+/* The CRL of ISSUER as stored; NULL when there is none. */
+MUST_CHECK enum err_code crl_find(struct store *store, const char *issuer,
+    struct crl **crl_out, struct err *err);
+
 struct crl_publisher;
-/* Loads the published CRLs, makes those that are missing or stale as soon as the
- * token signs, and starts the thread.  CA is borrowed. */
+/* Loads the published CRLs, makes all anew as soon as the token signs (a stop
+ * may have come between a revocation and its CRL), and starts the thread.  CA
+ * is borrowed and outlives the publisher. */
 MUST_CHECK enum err_code crl_publisher_open(
     struct ca *ca, struct crl_publisher **publisher_out, struct err *err);
 void crl_publisher_close(struct crl_publisher *publisher);
@@ -34,16 +63,16 @@ DEFINE_CLEANUP(crl_publisher, crl_publisher_close)
 /* The CRL as published, or NULL.  The caller drops the reference.  Never waits:
  * safe on an event thread. */
 struct crl *crl_current(struct crl_publisher *publisher, const char *issuer);
-/* Builds and publishes now.  Errors: as signing and the store. */
+/* Builds and publishes now.  Errors: ERR_NOT_FOUND for the issuer; ERR_CONFLICT
+ * when its key is not at hand (the root); as signing and the store. */
 MUST_CHECK enum err_code crl_publish(struct crl_publisher *publisher,
     const char *issuer, struct crl **crl_out, struct err *err);
-/* False when one is past its next update or was never made. */
+/* Waits until every revocation told before is on a published CRL of ISSUER;
+ * false when that has not come about after TIMEOUT_MS. */
+MUST_CHECK bool crl_settle(struct crl_publisher *publisher, const char *issuer,
+    int64_t timeout_ms);
+/* False when one is past its next update or was never made.  Those of retired
+ * issuers do not count. */
 bool crl_all_fresh(struct crl_publisher *publisher, int64_t now);
-
-/* Used by the ceremony: builds and signs the first CRL of ISSUER from the
- * store's revocations and adds it to BATCH. */
-MUST_CHECK enum err_code crl_build(struct store *store,
-    const struct issuer *issuer, int64_t validity, struct batch *batch,
-    struct crl **crl_out, struct err *err);
 
 #endif
