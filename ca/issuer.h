@@ -39,7 +39,13 @@ struct issuer {
 };
 void issuer_free(struct issuer *issuer);
 DEFINE_CLEANUP(issuer, issuer_free)
+/* Adds the record: a new one (revision 0) required absent, else a replacement
+ * guarded by its revision. */
 void issuer_put(struct batch *batch, const struct issuer *issuer);
+/* Fills the members that are not recorded, from der and the URIs.  With HSM NULL
+ * there are no signers.  Errors: ERR_CORRUPT, those of signer_new. */
+MUST_CHECK enum err_code issuer_derive(
+    struct issuer *issuer, struct hsm *hsm, struct err *err);
 
 /* The issuers as loaded, immutable and shared; a change makes a new set.
  * issuer_set_ref adds a reference, issuer_set_free drops one. */
