@@ -119,6 +119,14 @@ const char *err_slug(enum err_code code)
 	return codes[code].slug;
 }
 
+enum err_code err_from_slug(const char *slug)
+{
+	for (size_t i = 1; i < ARRAY_LEN(codes); i++)
+		if (strcmp(codes[i].slug, slug) == 0)
+			return (enum err_code)i;
+	return ERR_OK;
+}
+
 const char *err_title(enum err_code code)
 {
 	(void)class_of(code);

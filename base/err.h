@@ -47,6 +47,8 @@ enum err_code err_fail_crypto_at(
 void err_clear(struct err *err);
 const char *err_slug(enum err_code code);
 const char *err_title(enum err_code code);
+/* The code behind a slug, as a peer sent it; ERR_OK when there is none. */
+enum err_code err_from_slug(const char *slug);
 
 /* True when the caller can mend it; false for a fault of ours. */
 int err_is_refusal(enum err_code code);

@@ -54,6 +54,11 @@ MUST_CHECK enum err_code service_issue(struct ca *ca,
     const struct service_order *order, struct secret **key_pem_out,
     struct certificate **certificate_out, struct err *err);
 
+/* The names of the API listener's certificate, as CONFIG lists them.
+ * Errors: ERR_CONFIG naming one that is neither DNS name nor address. */
+MUST_CHECK enum err_code service_server_names(const struct config *config,
+    struct names **names_out, struct err *err);
+
 /* Names in table META under which the KMS key URIs are kept. */
 #define META_WRAP_KEY_URI "kms-wrap-key-uri"
 #define META_MAC_KEY_URI "kms-mac-key-uri"

@@ -41,6 +41,19 @@ static enum err_code check_options(
 	return ERR_OK;
 }
 
+struct hsm_options hsm_options_from(const struct config *config)
+{
+	return (struct hsm_options){
+	    .module = config->hsm.module,
+	    .token = config->hsm.token,
+	    .pin_file = config->hsm.pin_file,
+	    .environment = config->hsm.environment,
+	    .environment_count = config->hsm.environment_count,
+	    .workers = config->hsm.workers,
+	    .timeout_ms = config->hsm.timeout * 1000,
+	};
+}
+
 enum err_code hsm_open(const struct hsm_options *options, bool wait,
     struct hsm **hsm_out, struct err *err)
 {

@@ -20,6 +20,7 @@
 #define HSM_HSM_H
 
 #include "base/buf.h"
+#include "base/config.h"
 #include "base/err.h"
 #include "base/secret.h"
 
@@ -36,6 +37,9 @@ struct hsm_options {
 	unsigned workers;	/* processes; 0: number of processors */
 	int64_t timeout_ms;	/* of one operation; 0: 10 seconds */
 };
+
+/* What CONFIG says of the token that the server uses; borrows from it. */
+struct hsm_options hsm_options_from(const struct config *config);
 
 /*
  * Starts the workers and waits until one has logged in.  With WAIT false a token

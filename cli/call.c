@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/call.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "cli/session.h"
+
+char *call_path(const char *before, const char *segment, const char *after)
+{
+	OWNED_BUF(path);
+
+	buf_put_str(&path, before);
+	url_put(&path, segment);
+	buf_put_str(&path, after);
+	return buf_to_str(&path);
+}
+
+void call_set_text(json_t *body, const char *field, const char *value)
+{
+	if (value != NULL)
+		json_object_set_new(body, field, json_string(value));
+}
+
+void call_set_texts(json_t *body, const char *field,
+    const struct options *options, const char *option)
+{
+	json_t *values = json_array();
+	const char *value;
+
+	for (size_t i = 0; options_each(options, option, i, &value); i++)
+		json_array_append_new(values, json_string(value));
+	json_object_set_new(body, field, values);
+}
+
+enum err_code call_set_number(json_t *body, const char *field,
+    const struct options *options, const char *option, struct err *err)
+{
+	const char *text = options_get(options, option);
+	char *end;
+
+	if (text == NULL)
+		return ERR_OK;
+	errno = 0;
+	long long number = strtoll(text, &end, 10);
+	if (errno != 0 || *text == '\0' || *end != '\0')
+		return err_refuse(err, ERR_USAGE, "--%s %s is not a number",
+		    option, err_quote_str(text));
+	json_object_set_new(body, field, json_integer(number));
+	return ERR_OK;
+}
+
+int call_object(const struct options *options, const char *method,
+    const char *path, const json_t *body, const struct column *columns)
+{
+	OWNED(client)
+	client = NULL;
+	OWNED_JSON(answer) = NULL;
+	struct err err = {0};
+	enum err_code code;
+
+	if ((code = session_open(options, &client, &err)) == ERR_OK)
+		code = client_call(client, method, path, body, &answer, &err);
+	if (code == ERR_OK)
+		output_object(answer, columns, session_wants_json(options));
+	return session_end(options, code, &err);
+}
+
+int call_list(const struct options *options, const char *path,
+    const struct column *columns, const char *empty)
+{
+	OWNED(client)
+	client = NULL;
+	OWNED_JSON(items) = NULL;
+	struct err err = {0};
+	enum err_code code;
+
+	if ((code = session_open(options, &client, &err)) == ERR_OK)
+		code = client_list(client, path, &items, &err);
+	if (code == ERR_OK)
+		output_list(items, columns, empty, session_wants_json(options));
+	return session_end(options, code, &err);
+}

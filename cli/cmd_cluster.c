@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "cli/call.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "cli/session.h"
+
+static const struct column columns[] = {
+    {"NAME", "name"},
+    {"POLICY", "policy"},
+    {"ISSUER", "issuer"},
+    {"STATE", "state"},
+    {"DNS", "dns"},
+    {"IP", "ip"},
+    {"CREATED", "created"},
+    {0},
+};
+
+static const struct column details[] = {
+    {"cluster", "name"},
+    {"policy", "policy"},
+    {"issuer", "issuer"},
+    {"state", "state"},
+    {"dns", "dns"},
+    {"ip", "ip"},
+    {"created", "created"},
+    {"certificates", "certificates"},
+    {"keys", "keys"},
+    {0},
+};
+
+const struct option_spec cluster_create_options[] = {
+    {"policy", "POLICY", "policy of its certificates", false, true},
+    {"dns", "PATTERN", "names it owns: db1.example.net, *.c.example.net", true,
+	false},
+    {"ip", "CIDR", "addresses it owns: 10.1.0.0/24, 10.1.2.3", true, false},
+    {"issuer", "KIND", "shared [shared]", false, false},
+    {0},
+};
+
+int cluster_create_run(const struct options *options)
+{
+	OWNED_JSON(body) = json_object();
+
+	call_set_text(body, "name", options_arg(options, 0));
+	call_set_text(body, "policy", options_get(options, "policy"));
+	call_set_text(body, "issuer", options_get(options, "issuer"));
+	call_set_texts(body, "dns", options, "dns");
+	call_set_texts(body, "ip", options, "ip");
+	return call_object(options, "POST", "/clusters", body, details);
+}
+
+const struct option_spec cluster_list_options[] = {{0}};
+
+int cluster_list_run(const struct options *options)
+{
+	return call_list(options, "/clusters", columns,
+	    "no clusters yet: make one with 'signet cluster create'");
+}
+
+const struct option_spec cluster_show_options[] = {{0}};
+
+int cluster_show_run(const struct options *options)
+{
+	OWNED_STR(path) = call_path("/clusters/", options_arg(options, 0), "");
+
+	return call_object(options, "GET", path, NULL, details);
+}
+
+const struct option_spec cluster_retire_options[] = {{0}};
+
+int cluster_retire_run(const struct options *options)
+{
+	OWNED_STR(path) = call_path("/clusters/", options_arg(options, 0), "");
+
+	return call_object(options, "DELETE", path, NULL, details);
+}

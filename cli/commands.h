@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The commands of signet: what each runs, and the options it takes.  One file
+ * a noun; cli/signet.c lists them all. */
+#ifndef CLI_COMMANDS_H
+#define CLI_COMMANDS_H
+
+#include "cli/options.h"
+
+/* Declares the options and the function of a command. */
+#define COMMAND(name)                                                          \
+	extern const struct option_spec name##_options[];                      \
+	int name##_run(const struct options *options)
+
+COMMAND(init);
+COMMAND(status);
+COMMAND(backup);
+COMMAND(restore);
+
+COMMAND(cluster_create);
+COMMAND(cluster_list);
+COMMAND(cluster_show);
+COMMAND(cluster_retire);
+
+COMMAND(token_create);
+COMMAND(token_list);
+COMMAND(token_revoke);
+
+COMMAND(cert_list);
+COMMAND(cert_show);
+COMMAND(cert_revoke);
+COMMAND(cert_issue);
+
+COMMAND(issuer_list);
+COMMAND(crl_list);
+COMMAND(crl_publish);
+
+COMMAND(key_create);
+COMMAND(key_list);
+COMMAND(key_show);
+COMMAND(key_datakey);
+COMMAND(key_unwrap);
+
+COMMAND(policy_list);
+COMMAND(policy_show);
+COMMAND(policy_check);
+
+COMMAND(audit_list);
+COMMAND(audit_verify);
+
+#endif

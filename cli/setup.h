@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+/* The folder of a new instance: what signet init writes before and after the
+ * ceremony.  doc/config.md describes signet.yaml. */
+#ifndef CLI_SETUP_H
+#define CLI_SETUP_H
+
+#include <stdbool.h>
+#include "base/err.h"
+
+/* All text is borrowed; NULL takes what stands in brackets. */
+struct setup {
+	const char *dir; /* made when absent, else empty */
+	bool dev; /* an own SoftHSM token below DIR */
+	const char *module; /* [Debian's SoftHSM] */
+	const char *token; /* PKCS#11 URI or label */
+	const char *root_token; /* [token] */
+	const char *pin_file;
+	const char *api, *public,
+	    *ops; /* listeners [127.0.0.1, 8443 8080 9090] */
+	const char *public_url; /* [http://PUBLIC] */
+};
+
+/* Paths below the folder. */
+#define SETUP_CONFIG "signet.yaml"
+#define SETUP_DRAFT "signet.yaml.new" /* until everything else is done */
+#define SETUP_ROOT "ca.pem"
+
+/*
+ * Makes the folder: the policies, the draft of the configuration, and with DEV
+ * the PINs and the folder of the token.  The draft becomes the configuration
+ * last of all, so that a folder with signet.yaml is a whole instance.
+ * Errors: ERR_EXISTS for a folder that is not empty; ERR_USAGE; ERR_IO.
+ */
+MUST_CHECK
+enum err_code setup_folder(const struct setup *setup, struct err *err);
+MUST_CHECK
+enum err_code setup_finish(const char *dir, struct err *err);
+/* DIR is absent or empty: what will be in it is ours. */
+bool setup_is_fresh(const char *dir);
+/* Removes DIR with what is in it: after a failure in a fresh folder. */
+void setup_remove(const char *dir);
+
+#endif
