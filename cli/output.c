@@ -98,7 +98,7 @@ static void print_row(
 	}
 }
 
-void output_list(const json_t *items, const struct column *columns,
+void output_list(json_t *items, const struct column *columns,
     const char *empty, bool as_json)
 {
 	size_t widths[16] = {0};
@@ -107,7 +107,7 @@ void output_list(const json_t *items, const struct column *columns,
 
 	if (as_json) {
 		OWNED_JSON(list) = json_object();
-		json_object_set(list, "items", (json_t *)items);
+		json_object_set(list, "items", items);
 		print_json(list);
 		return;
 	}
