@@ -144,7 +144,7 @@ enum err_code access_check(const struct caller *caller,
 		    caller->cluster);
 	/* In the words of cluster_get: what exists elsewhere is not told. */
 	if (cluster != NULL && strcmp(cluster, caller->cluster) != 0)
-		return err_refuse(err, ERR_NOT_FOUND, "there is no cluster %s",
+		return err_refuse(err, ERR_NOT_FOUND, "there is no cluster \"%s\"",
 		    err_quote_str(cluster));
 	return ERR_OK;
 }

@@ -37,10 +37,9 @@ static enum err_code check_labels(
 		if (labels[i].text != NULL && text_is_label(labels[i].text))
 			continue;
 		return err_refuse(err, ERR_BAD_FIELD,
-		    "name of %s %s: wanted are 1 to 63 of a-z, 0-9 and '-', "
+		    "name of %s \"%s\": wanted are 1 to 63 of a-z, 0-9 and '-', "
 		    "with a letter or digit at both ends", labels[i].what,
-		    labels[i].text == NULL ? "is missing"
-					   : err_quote_str(labels[i].text));
+		    err_quote_str(labels[i].text));
 	}
 	return ERR_OK;
 }
@@ -62,7 +61,7 @@ static enum err_code parse_pattern(
 
 	if (wrong != NULL)
 		return err_refuse(err, ERR_BAD_FIELD,
-		    "DNS pattern %s %s; wanted is one such as db1.example.net "
+		    "DNS pattern \"%s\" %s; wanted is one such as db1.example.net "
 		    "or *.orders.example.net", err_quote_str(text), wrong);
 	pattern = mem_strdup(text);
 	for (char *c = pattern; *c != '\0'; c++) {
@@ -225,7 +224,7 @@ static enum err_code find_record(struct store *store, const char *name,
 			return code;
 	}
 	if (!found)
-		return err_refuse(err, ERR_NOT_FOUND, "there is no cluster %s",
+		return err_refuse(err, ERR_NOT_FOUND, "there is no cluster \"%s\"",
 		    err_quote_str(name));
 	return ERR_OK;
 }
@@ -264,7 +263,7 @@ enum err_code cluster_check_cn(struct store *store,
 	if (code != ERR_OK || !found)
 		return code;
 	return err_refuse(err, ERR_POLICY,
-	    "common name %s is the name of another cluster",
+	    "common name \"%s\" is the name of another cluster",
 	    err_quote_str(common_name));
 }
 
@@ -310,7 +309,7 @@ enum err_code cluster_list(struct store *store, const char *after, size_t limit,
 	*count_out = 0;
 	if (after != NULL && !text_is_label(after))
 		return err_refuse(err, ERR_BAD_FIELD,
-		    "%s is not the name of a cluster", err_quote_str(after));
+		    "\"%s\" is not the name of a cluster", err_quote_str(after));
 	if (after != NULL)
 		key = key_of(after);
 	code = scan_open(store, TABLE_CLUSTERS, BYTES(NULL, 0), key_bytes(&key),

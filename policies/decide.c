@@ -78,7 +78,7 @@ static void finish_list(struct short_list *list)
 static enum err_code refuse_name(const struct inquiry *inquiry,
     const char *label, const char *name, const struct rules *rules)
 {
-	static const char fmt[] = "%s %s is not among the names of cluster %s: ";
+	static const char fmt[] = "%s \"%s\" is not among the names of cluster %s: ";
 	const char *cluster = inquiry->question->cluster->name;
 	const char *quoted = err_quote_str(name);
 	struct short_list list = {.text = BUF_INIT};
@@ -91,7 +91,7 @@ static enum err_code refuse_name(const struct inquiry *inquiry,
 	rule_expand(rules, &inquiry->scope, add_item, &list);
 	finish_list(&list);
 	code = refuse(inquiry,
-	    "%s %s is not among the names of cluster %s: %s", label, quoted,
+	    "%s \"%s\" is not among the names of cluster %s: %s", label, quoted,
 	    cluster, (const char *)list.text.data);
 	buf_free(&list.text);
 	return code;
@@ -104,13 +104,13 @@ static enum err_code check_cluster(const struct inquiry *inquiry)
 
 	/* The name goes into templates: see to it here, whoever wrote it. */
 	if (!text_is_label(cluster->name))
-		return refuse(inquiry, "%s is not the name of a cluster",
+		return refuse(inquiry, "\"%s\" is not the name of a cluster",
 		    err_quote_str(cluster->name));
 	if (cluster->state != CLUSTER_ACTIVE)
 		return refuse(
 		    inquiry, "cluster %s is retired", cluster->name);
 	if (strcmp(cluster->policy, question->policy->name) != 0)
-		return refuse(inquiry, "cluster %s is under policy %s",
+		return refuse(inquiry, "cluster %s is under policy \"%s\"",
 		    cluster->name, err_quote_str(cluster->policy));
 	return ERR_OK;
 }
@@ -160,7 +160,7 @@ static enum err_code check_san(
 		return ERR_OK;
 	if (name->kind == NAME_DNS && name->text[0] == '*' &&
 	    !profile->wildcards)
-		return refuse(inquiry, "DNS name %s is a wildcard, which the "
+		return refuse(inquiry, "DNS name \"%s\" is a wildcard, which the "
 		    "profile does not allow", err_quote_str(name->text));
 	return refuse_name(inquiry, label, name->text, rules);
 }
@@ -265,7 +265,7 @@ enum err_code policy_decide(const struct policy_question *question,
 	snprintf(inquiry.rule, sizeof(inquiry.rule), "policy %s",
 	    question->policy->name);
 	if (inquiry.profile == NULL)
-		return refuse(&inquiry, "there is no profile %s",
+		return refuse(&inquiry, "there is no profile \"%s\"",
 		    err_quote_str(question->profile));
 	snprintf(inquiry.rule, sizeof(inquiry.rule), "policy %s, profile %s",
 	    question->policy->name, inquiry.profile->name);

@@ -9,7 +9,6 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "base/yaml.h"
-#include "policies/locate.h"
 #include "policies/profile.h"
 
 #define FILE_MAX (256 * 1024)	/* octets */
@@ -120,7 +119,7 @@ static const cyaml_schema_value_t policy_schema = {
 
 static void file_policy_cleanup(struct file_policy **file)
 {
-	yaml_free(&policy_schema, *file);
+	yaml_release(&policy_schema, *file);
 }
 
 /* A place in the file: where the loader is, for the line of an error. */
@@ -135,24 +134,25 @@ struct place {
 static enum err_code PRINTF_LIKE(3, 4) refuse(
     const struct place *place, const char *field, const char *fmt, ...)
 {
-	OWNED_STR(at) = mem_printf("profiles[%zu].%s", place->profile, field);
+	OWNED_STR(at) =
+	    mem_printf("profiles[%zu].%s", place->profile + 1, field);
 	char wrong[240];
 	va_list args;
 
 	va_start(args, fmt);
 	vsnprintf(wrong, sizeof(wrong), fmt, args);
 	va_end(args);
-	return err_refuse(place->err, ERR_CONFIG, "%s:%zu: %s", place->path,
-	    locate_line(place->text, at), wrong);
+	return err_refuse(place->err, ERR_CONFIG, "%s:%u: %s: %s", place->path,
+	    yaml_line_of(place->text, &policy_schema, at), at, wrong);
 }
 
 /* As refuse, at one item of a list. */
 static enum err_code refuse_item(const struct place *place, const char *list,
     size_t index, const char *item, const char *wrong)
 {
-	OWNED_STR(field) = mem_printf("%s[%zu]", list, index);
+	OWNED_STR(field) = mem_printf("%s[%zu]", list, index + 1);
 
-	return refuse(place, field, "%s %s", err_quote_str(item), wrong);
+	return refuse(place, field, "\"%s\" %s", err_quote_str(item), wrong);
 }
 
 /* The bit of the word ITEM among WORDS; 0 when there is none. */
@@ -251,10 +251,10 @@ static enum err_code load_duration(const struct place *place,
 
 	if (!duration_parse(text, seconds_out))
 		return refuse(place, span->field,
-		    "%s is not a duration such as 30d or 12h",
+		    "\"%s\" is not a duration such as 30d or 12h",
 		    err_quote_str(text));
 	if (*seconds_out < span->least || *seconds_out > span->most)
-		return refuse(place, span->field, "%s is not from %s to %s",
+		return refuse(place, span->field, "\"%s\" is not from %s to %s",
 		    err_quote_str(text), duration_format(span->least, least),
 		    duration_format(span->most, most));
 	return ERR_OK;
@@ -281,7 +281,7 @@ static enum err_code load_validity(const struct place *place,
 		return code;
 	if (profile->validity_default > profile->validity_maximum)
 		return refuse(place, "validity.default",
-		    "the default %s is more than the maximum %s",
+		    "the default \"%s\" is more than the maximum \"%s\"",
 		    err_quote_str(from->normal), err_quote_str(from->maximum));
 	profile->backdate = BACKDATE_DEFAULT;
 	if (from->backdate == NULL)
@@ -321,7 +321,7 @@ static enum err_code load_wildcards(
 	*wildcards_out = text != NULL && strcmp(text, "true") == 0;
 	if (text != NULL && !*wildcards_out && strcmp(text, "false") != 0)
 		return refuse(place, "names.wildcards",
-		    "%s is neither true nor false", err_quote_str(text));
+		    "\"%s\" is neither true nor false", err_quote_str(text));
 	return ERR_OK;
 }
 
@@ -364,10 +364,10 @@ static enum err_code load_profile(const struct place *place,
 
 	if (!text_is_label(from->name))
 		return refuse(place, "name",
-		    "%s is not a profile's name: 1 to 63 of a-z, 0-9 and '-'",
+		    "\"%s\" is not a profile's name: 1 to 63 of a-z, 0-9 and '-'",
 		    err_quote_str(from->name));
 	if (policy_has_profile(policy, from->name))
-		return refuse(place, "name", "profile %s is there twice",
+		return refuse(place, "name", "profile \"%s\" is there twice",
 		    err_quote_str(from->name));
 	profile->name = mem_strdup(from->name);
 	profile->description = mem_strdup(from->description);
@@ -417,20 +417,15 @@ static char *name_of(const char *path)
 	return NULL;
 }
 
-static enum err_code check_file(const char *path, struct bytes text,
+static enum err_code check_version(const char *path, struct bytes text,
     const struct file_policy *file, struct err *err)
 {
-	size_t line = locate_repeated_key(text);
-
-	if (line != 0)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:%zu: a key is there twice", path, line);
-	if (file->version != FORMAT_VERSION)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:%zu: version %lld of the format is not known, only %d",
-		    path, locate_line(text, "version"),
-		    (long long)file->version, FORMAT_VERSION);
-	return ERR_OK;
+	if (file->version == FORMAT_VERSION)
+		return ERR_OK;
+	return err_refuse(err, ERR_CONFIG,
+	    "%s:%u: version: format %lld is not known, only %d", path,
+	    yaml_line_of(text, &policy_schema, "version"),
+	    (long long)file->version, FORMAT_VERSION);
 }
 
 enum err_code policy_load(
@@ -445,7 +440,7 @@ enum err_code policy_load(
 	enum err_code code;
 
 	if ((policy->name = name_of(path)) == NULL)
-		return err_refuse(err, ERR_CONFIG, "%s: the file of a policy is "
+		return err_refuse(err, ERR_CONFIG, "\"%s\": the file of a policy is "
 		    "called NAME.yaml, NAME of a-z, 0-9 and '-'",
 		    err_quote_str(path));
 	if ((code = fs_read(path, FILE_MAX, &text, err)) != ERR_OK)
@@ -455,7 +450,7 @@ enum err_code policy_load(
 	if (code != ERR_OK)
 		return code;
 	file = data;
-	if ((code = check_file(path, place.text, file, err)) != ERR_OK)
+	if ((code = check_version(path, place.text, file, err)) != ERR_OK)
 		return code;
 	policy->description = mem_strdup(file->description);
 	if ((code = load_profiles(&place, file, policy)) != ERR_OK)

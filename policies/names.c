@@ -106,7 +106,7 @@ static enum err_code insert(
 static enum err_code refuse(
     struct err *err, const char *kind, struct bytes text, const char *wrong)
 {
-	return err_refuse(err, ERR_BAD_FIELD, "%s %s %s", kind,
+	return err_refuse(err, ERR_BAD_FIELD, "%s \"%s\" %s", kind,
 	    err_quote(text.data, text.len), wrong);
 }
 

@@ -152,7 +152,7 @@ enum err_code policy_set_get(const struct policy_set *set, const char *name,
 		    set->policies[i]->name);
 	}
 	buf_put_u8(&known, '\0');
-	return err_refuse(err, ERR_POLICY, "there is no policy %s; there are: %s",
+	return err_refuse(err, ERR_POLICY, "there is no policy \"%s\"; there are: %s",
 	    err_quote_str(name), (const char *)known.data);
 }
 

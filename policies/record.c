@@ -109,7 +109,7 @@ enum err_code record_parse_ranges(const char *const *texts, size_t count,
 
 		if (!cidr_parse(texts[i], &ranges[i], &why))
 			return err_refuse(err, ERR_BAD_FIELD,
-			    "IP range %s: %s; wanted is one such as "
+			    "IP range \"%s\": %s; wanted is one such as "
 			    "10.1.0.0/16 or 10.1.2.3",
 			    err_quote_str(texts[i]), why);
 	}

@@ -151,7 +151,7 @@ static enum err_code fill_lists(const struct token_request *request,
 
 		if (!text_is_label(profile))
 			return err_refuse(err, ERR_BAD_FIELD,
-			    "%s is not the name of a profile",
+			    "\"%s\" is not the name of a profile",
 			    err_quote_str(profile));
 		token->profiles[token->profiles_count++] = mem_strdup(profile);
 	}
@@ -365,7 +365,7 @@ enum err_code token_get(struct store *store, const char *cluster,
 		OWNED_STR(hex) = hex_new(id, TOKEN_ID_SIZE);
 
 		return err_refuse(err, ERR_NOT_FOUND,
-		    "cluster %s has no token %s", err_quote_str(cluster), hex);
+		    "cluster \"%s\" has no token %s", err_quote_str(cluster), hex);
 	}
 	*token_out = GIVE(token);
 	return ERR_OK;
