@@ -10,8 +10,8 @@
 /*
  * What a key with these HSM_ATTR_* does against the rule ("is extractable"), or
  * NULL.  KIND is that of struct hsm_object; only "private" and "secret-key" are
- * held to it.  An attribute in UNKNOWN counts against the key: a token that does
- * not tell whether a key can be read out has not said that it cannot.
+ * held to it.  An attribute in UNKNOWN counts against the key: a token that
+ * does not tell whether a key can be read out has not said that it cannot.
  */
 const char *rule_broken(
     const char *kind, uint32_t attributes, uint32_t unknown);
