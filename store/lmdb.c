@@ -8,6 +8,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -53,7 +54,6 @@ struct transaction {
 struct lmdb {
 	struct engine engine;	/* first */
 	MDB_env *env;
-	size_t page_size;
 	MDB_dbi tables[TABLE_COUNT];
 	bool present[TABLE_COUNT];	/* read-only: an older store lacks some */
 	struct transaction transaction;
@@ -409,9 +409,28 @@ static void abort_transaction(struct transaction *transaction)
 
 /* ---- the whole ---- */
 
+static uint64_t used(MDB_env *env)
+{
+	MDB_envinfo info;
+	MDB_stat stat;
+
+	if (mdb_env_info(env, &info) != 0 || mdb_env_stat(env, &stat) != 0)
+		return 0;
+	return (info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+static bool extend(int fd, uint64_t size)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 &&
+	    ((uint64_t)st.st_size >= size || ftruncate(fd, (off_t)size) == 0);
+}
+
 /*
- * Compacting leaves out freed pages, so that a copy does not hold what has been
- * destroyed.  It refuses a file that has lost pages; that one is copied as is.
+ * Compacting leaves out freed pages.  It refuses a file that has lost pages; that
+ * one is copied as it is.  Either way the free parts of pages may hold octets of
+ * deleted records.
  */
 static enum err_code copy(struct engine *engine, int fd, struct err *err)
 {
@@ -422,6 +441,9 @@ static enum err_code copy(struct engine *engine, int fd, struct err *err)
 		if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0)
 			return fail(errno, "copy", err);
 		rc = mdb_env_copyfd2(lmdb->env, fd, 0);
+		/* Its last pages may never have been written. */
+		if (rc == 0 && !extend(fd, used(lmdb->env)))
+			rc = errno;
 	}
 	return rc == 0 ? ERR_OK : fail(rc, "copy", err);
 }
@@ -430,10 +452,10 @@ static void usage(
     struct engine *engine, uint64_t *used_out, uint64_t *size_out)
 {
 	struct lmdb *lmdb = (struct lmdb *)engine;
-	MDB_envinfo info;
+	MDB_envinfo info = {0};
 
-	mdb_env_info(lmdb->env, &info);
-	*used_out = (info.me_last_pgno + 1) * lmdb->page_size;
+	(void)mdb_env_info(lmdb->env, &info);
+	*used_out = used(lmdb->env);
 	*size_out = info.me_mapsize;
 }
 
@@ -506,7 +528,6 @@ static int open_env(struct lmdb *lmdb, const struct store_options *options,
 {
 	size_t map_size = options->map_size;
 	mdb_filehandle_t fd;
-	MDB_stat stat;
 	int rc;
 
 	if (map_size == 0)
@@ -517,11 +538,24 @@ static int open_env(struct lmdb *lmdb, const struct store_options *options,
 	    (rc = mdb_env_set_maxdbs(lmdb->env, TABLE_COUNT)) != 0 ||
 	    (rc = mdb_env_set_maxreaders(lmdb->env, READERS_MAX)) != 0 ||
 	    (rc = mdb_env_open(lmdb->env, options->path, flags, 0600)) != 0 ||
-	    (rc = mdb_env_get_fd(lmdb->env, &fd)) != 0 ||
-	    (rc = mdb_env_stat(lmdb->env, &stat)) != 0)
+	    (rc = mdb_env_get_fd(lmdb->env, &fd)) != 0)
 		return rc;
-	lmdb->page_size = stat.ms_psize;
 	return fcntl(fd, F_SETFD, FD_CLOEXEC) == 0 ? 0 : errno;
+}
+
+/* Memory beyond the end of a copy that was cut short cannot be read: the
+ * process would die of it. */
+static int check_length(MDB_env *env)
+{
+	mdb_filehandle_t fd;
+	struct stat st;
+	int rc = mdb_env_get_fd(env, &fd);
+
+	if (rc != 0)
+		return rc;
+	if (fstat(fd, &st) != 0)
+		return errno;
+	return (uint64_t)st.st_size >= used(env) ? 0 : MDB_CORRUPTED;
 }
 
 static enum err_code open_engine(const struct store_options *options,
@@ -538,6 +572,8 @@ static enum err_code open_engine(const struct store_options *options,
 		lmdb->snapshots[i].lmdb = lmdb;
 	sem_init(&lmdb->free_snapshots, 0, SNAPSHOTS_MAX);
 	rc = open_env(lmdb, options, flags);
+	if (rc == 0 && (flags & MDB_NOSUBDIR) != 0)
+		rc = check_length(lmdb->env);
 	if (rc == 0)
 		rc = open_tables(lmdb, options->read_only);
 	if (rc != 0) {

@@ -35,7 +35,8 @@ struct writer {
 	sem_t wake;
 	atomic_bool stopping;
 	atomic_bool writable;	/* false once the disk has failed, for good */
-	atomic_uint_fast64_t commits, batches, waiting;
+	atomic_uint_fast64_t commits, batches;
+	atomic_int_fast64_t waiting;	/* counted once queued: may dip below 0 */
 
 	/* The writer thread's alone. */
 	struct chain *chain;
@@ -329,8 +330,8 @@ enum err_code writer_commit(
 
 	batch_settle(batch);
 	sem_init(&request.done, 0, 0);
-	atomic_fetch_add(&writer->waiting, 1);
 	push(writer, &request);
+	atomic_fetch_add(&writer->waiting, 1);
 	while (sem_wait(&request.done) != 0)
 		continue;	/* EINTR: the writer still holds the request */
 	sem_destroy(&request.done);
@@ -341,9 +342,11 @@ enum err_code writer_commit(
 
 void writer_stats(struct writer *writer, struct store_stats *stats)
 {
+	int64_t waiting = atomic_load(&writer->waiting);
+
 	stats->commits = atomic_load(&writer->commits);
 	stats->batches = atomic_load(&writer->batches);
-	stats->waiting = atomic_load(&writer->waiting);
+	stats->waiting = waiting > 0 ? (uint64_t)waiting : 0;
 	stats->writable = atomic_load(&writer->writable);
 }
 
