@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What the values of signet.yaml must satisfy beyond their shape, and what
+ * stands in for absent ones. */
+#ifndef BASE_CONFIG_RULES_H
+#define BASE_CONFIG_RULES_H
+
+#include <cyaml/cyaml.h>
+#include "base/buf.h"
+#include "base/config.h"
+
+/* Durations and the log level are words in the file. */
+struct config_words {
+	char *hsm_timeout;
+	char *request_timeout;
+	char *drain_timeout;
+	char *crl_validity;
+	char *crl_refresh;
+	char *ocsp_validity;
+	char *repeat_window;
+	char *log_level;
+};
+
+/*
+ * Completes CONFIG, read from TEXT by SCHEMA: its path and dir are set, absent
+ * texts are NULL.  Errors: ERR_CONFIG with file, line where there is one, and
+ * key.
+ */
+MUST_CHECK enum err_code config_rules_apply(struct config *config,
+    const struct config_words *words, struct bytes text,
+    const cyaml_schema_value_t *schema, struct err *err);
+
+#endif
