@@ -155,6 +155,12 @@ static enum err_code check_scalar(const struct scan *scan,
 
 	if (text.len > 0 && memchr(text.data, 0, text.len) != NULL)
 		return refuse(scan, err, "holds a NUL character");
+	/* libcyaml takes every word but a few for true. */
+	if (schema->type == CYAML_BOOL &&
+	    !bytes_equal(text, BYTES_STR("true")) &&
+	    !bytes_equal(text, BYTES_STR("false")))
+		return refuse(scan, err, "\"%s\" is not %s",
+		    quote_scalar(event), kind_wanted(schema));
 	if (schema->type != CYAML_INT && schema->type != CYAML_UINT)
 		return ERR_OK;
 	if (!is_decimal(text))
@@ -180,6 +186,18 @@ static const cyaml_schema_value_t *awaited(struct scan *scan)
 						: top->schema->sequence.entry;
 }
 
+static bool is_beyond_list(const struct scan *scan)
+{
+	const struct level *top;
+
+	if (scan->depth == 0)
+		return false;
+	top = &scan->levels[scan->depth - 1];
+	return top->schema->type != CYAML_MAPPING &&
+	    top->schema->type != CYAML_FLAGS &&
+	    top->entry > top->schema->sequence.max;
+}
+
 static const char *kind_found(const yaml_event_t *event)
 {
 	if (event->type == YAML_MAPPING_START_EVENT)
@@ -202,6 +220,9 @@ static enum err_code scan_value(
 	if (schema == NULL)	/* words of a flag list: libcyaml knows them */
 		return event->type == YAML_SCALAR_EVENT
 		    ? ERR_OK : refuse(scan, err, "want one word");
+	if (is_beyond_list(scan))
+		return refuse(scan, err, "the list takes at most %u entries",
+		    scan->levels[scan->depth - 1].schema->sequence.max);
 	if (!is_kind(schema, event->type))
 		return refuse(scan, err, "is %s; want %s", kind_found(event),
 		    kind_wanted(schema));

@@ -23,7 +23,8 @@
 /* The call refuses by CODE, and a detail that holds TEXT. */
 #define assert_refused(call, want, text)                                       \
 	do {                                                                   \
-		assert_int_equal((call), (want));                              \
+		if ((call) != (want))                                          \
+			fail_msg("no refusal that holds \"%s\"", (text));      \
 		assert_int_equal(err.code, (want));                            \
 		assert_string_equal(err.cause, "");                            \
 		if (strstr(err.detail, (text)) == NULL)                        \

@@ -57,7 +57,7 @@ static void fs_read_is_bounded(void **state)
 	assert_refused(fs_read("/proc/self/maps", 20, &read, &err),
 	    ERR_TOO_LARGE, "20 octets");
 	assert_int_equal(read.len, 8);
-	assert_ok(fs_read("/proc/self/maps", 1 << 20, &read, &err));
+	assert_ok(fs_read("/proc/self/smaps", 1 << 20, &read, &err));
 	assert_true(read.len > 4096);
 }
 

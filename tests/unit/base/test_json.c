@@ -30,7 +30,7 @@ static void json_that_is_not_strict_is_refused(void **state)
 	    {BYTES(NULL, 0), "line 1"},
 	    {BYTES_STR("{"), "not valid JSON"},
 	    {BYTES_STR("{}{}"), "end of file expected"},
-	    {BYTES_STR("{\"a\":1,\n\"a\":2}"), "line 2, column 4"},
+	    {BYTES_STR("{\"a\":1,\n\"a\":2}"), "line 2, column 3"},
 	    {BYTES_STR("{\"a\":1,\"a\":2}"), "duplicate"},
 	    {BYTES_STR("{\"a\":1,\"\\u0061\":2}"), "duplicate"},
 	    {BYTES_STR("{'a':1}"), "not valid JSON"},
