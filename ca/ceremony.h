@@ -25,12 +25,25 @@ struct ceremony_result {
 void ceremony_result_free(struct ceremony_result *result);
 DEFINE_CLEANUP(ceremony_result, ceremony_result_free)
 
+/* Labels of the token objects that it makes. */
+#define LABEL_ROOT "signet-root"
+#define LABEL_ISSUING "signet-issuing-1"
+#define LABEL_ISSUING_OCSP "signet-issuing-1-ocsp"
+#define LABEL_SERVICES "signet-services"
+#define LABEL_SERVICES_OCSP "signet-services-ocsp"
+#define LABEL_WRAP "signet-kms-root"
+#define LABEL_MAC "signet-kms-mac"
+
 /*
  * Runs the ceremony: root key and self-signed root by ROOT_HSM; issuing CA,
  * services CA, OCSP responder keys, root KEK and MAC key by HSM (both may be the
  * same); issuers, first CRLs (the root's too) and key URIs into STORE, with
- * audit entries.  The store must be empty of issuers.
- * Errors: ERR_EXISTS when it is not, or labels are in use in the token.
+ * audit entries.  The store must be empty of issuers.  All keys are made first,
+ * then all is recorded in one commit; when it fails before, the log names the
+ * objects that it has made in the token.  The responders' certificates come
+ * last; the server makes up for them where that fails.
+ * Errors: ERR_EXISTS when it is not, or labels are in use in the token;
+ * ERR_BAD_FIELD for the plan.
  */
 MUST_CHECK enum err_code ceremony_run(struct store *store, struct hsm *root_hsm,
     struct hsm *hsm, const struct config *config,
@@ -40,7 +53,9 @@ MUST_CHECK enum err_code ceremony_run(struct store *store, struct hsm *root_hsm,
 /*
  * Makes a software key of P-256 and its certificate by the services CA: the TLS
  * certificate of the API listener (ROLES 0, server authentication, NAMES), or
- * an identity (client authentication).  KEY_PEM is PKCS#8.
+ * an identity (client authentication).  KEY_PEM is PKCS#8.  The certificate
+ * does not outlive the services CA.
+ * Errors: ERR_BAD_FIELD, ERR_NOT_FOUND without a services CA, those of ca_issue.
  */
 struct service_order {
 	const char *profile;		/* "api-server", "identity" */
@@ -59,9 +74,14 @@ MUST_CHECK enum err_code service_issue(struct ca *ca,
 MUST_CHECK enum err_code service_server_names(const struct config *config,
     struct names **names_out, struct err *err);
 
+#define PROFILE_API_SERVER "api-server"
+#define PROFILE_IDENTITY "identity"
+
 /* Names in table META under which the KMS key URIs are kept. */
 #define META_WRAP_KEY_URI "kms-wrap-key-uri"
 #define META_MAC_KEY_URI "kms-mac-key-uri"
+void meta_put_text(struct batch *batch, const char *name, const char *text);
+/* Errors: ERR_NOT_FOUND, ERR_STORE, ERR_CORRUPT. */
 MUST_CHECK enum err_code meta_get_text(struct store *store, const char *name,
     char **text_out, struct err *err);
 
