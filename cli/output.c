@@ -98,8 +98,8 @@ static void print_row(
 	}
 }
 
-void output_list(json_t *items, const struct column *columns,
-    const char *empty, bool as_json)
+void output_list(json_t *items, const struct column *columns, const char *empty,
+    bool as_json)
 {
 	size_t widths[16] = {0};
 	size_t index;

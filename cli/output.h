@@ -12,8 +12,8 @@ struct column {
 
 /* Prints {"items": ITEMS} or a table; COLUMNS end with a NULL title.  EMPTY is
  * said on standard error when there is nothing to show. */
-void output_list(json_t *items, const struct column *columns,
-    const char *empty, bool as_json);
+void output_list(json_t *items, const struct column *columns, const char *empty,
+    bool as_json);
 /* Prints OBJECT, or one "title: value" line a column that it has. */
 void output_object(
     const json_t *object, const struct column *columns, bool as_json);

@@ -1,0 +1,327 @@
+// SPDX-License-Identifier: Apache-2.0
+/* signet-agent: keeps a node's certificate. */
+#include <curl/curl.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <openssl/rand.h>
+#include <systemd/sd-daemon.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cli/exit.h"
+#include "cli/node.h"
+#include "cli/options.h"
+#include "cli/outdir.h"
+#include "cli/output.h"
+
+#define SECRET_HEAP ((size_t)64 * 1024)
+#define RETRY_FIRST 5 /* seconds */
+#define RETRY_MOST 900
+#define SLEEP_MOST 3600 /* a clock that jumps is noticed within this */
+
+static const struct option_spec globals[] = {
+    {"json", NULL, "print JSON", false, false},
+    {0},
+};
+
+static const struct column details[] = {
+    {"cluster", "cluster"},
+    {"profile", "profile"},
+    {"serial", "serial"},
+    {"valid until", "not_after"},
+    {"renewed from", "renew_after"},
+    {"changed", "changed"},
+    {0},
+};
+
+static int report(const struct options *options, json_t *state, bool changed)
+{
+	json_object_set_new(state, "changed", json_boolean(changed));
+	output_object(state, details, options_has(options, "json"));
+	return EXIT_DONE;
+}
+
+static int fail(const struct options *options, const struct err *err)
+{
+	return exit_with(options_program(options), err);
+}
+
+static const struct option_spec enroll_options[] = {
+    {"url", "URL", "API of the server, https://HOST:PORT", false, true},
+    {"fingerprint", "sha256:HEX", "of the root, as 'signet init' gave it",
+	false, true},
+    {"token-file", "FILE", "bootstrap token ('signet token create')", false,
+	true},
+    {"profile", "P", "profile of the cluster's policy", false, true},
+    {"out", "DIR", "folder for key and certificates", false, true},
+    {"cn", "NAME", "common name", false, false},
+    {"dns", "NAME", "DNS name of this node", true, false},
+    {"ip", "ADDRESS", "address of this node", true, false},
+    {"uri", "URI", "URI of this node", true, false},
+    {"key-type", "TYPE",
+	"ec-p256, ec-p384, rsa-2048, rsa-3072 or "
+	"rsa-4096 [ec-p256]",
+	false, false},
+    {"reload", "CMD", "run when the files have changed", false, false},
+    {0},
+};
+
+static void add_sans(json_t *sans, const struct options *options,
+    const char *option, const char *kind)
+{
+	const char *value;
+
+	for (size_t i = 0; options_each(options, option, i, &value); i++) {
+		OWNED_STR(san) = mem_printf("%s:%s", kind, value);
+		json_array_append_new(sans, json_string(san));
+	}
+}
+
+/*
+ * Runs the reload command, if any.  Whether it is still owed stands in the
+ * state, so that a command that failed runs again at the next occasion.
+ */
+static enum err_code reload(
+    const char *dir, const char *command, json_t *state, struct err *err)
+{
+	if (command == NULL || !json_is_true(json_object_get(state, "reload")))
+		return ERR_OK;
+	pid_t child = fork();
+	if (child == 0) {
+		/* Data goes to standard output, and this is none. */
+		dup2(2, 1);
+		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
+		_exit(127);
+	}
+	int status = -1;
+	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
+		continue;
+	if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		return err_fail(err, ERR_INTERNAL,
+		    "the files are in place, but --reload ended with status "
+		    "%d; it will be run again",
+		    WIFEXITED(status) ? WEXITSTATUS(status) : status);
+	json_object_del(state, "reload");
+	return outdir_write_state(dir, state, err);
+}
+
+static enum err_code note_reload(
+    const char *dir, json_t *state, struct err *err)
+{
+	json_object_set_new(state, "reload", json_true());
+	return outdir_write_state(dir, state, err);
+}
+
+static int enroll_run(const struct options *options)
+{
+	OWNED_JSON(sans) = json_array();
+	OWNED_JSON(state) = NULL;
+	struct err err = {0};
+	const char *key_type = options_get(options, "key-type");
+	struct node_order order = {
+	    .url = options_get(options, "url"),
+	    .fingerprint = options_get(options, "fingerprint"),
+	    .token_file = options_get(options, "token-file"),
+	    .profile = options_get(options, "profile"),
+	    .dir = options_get(options, "out"),
+	    .key_type = key_type == NULL ? "ec-p256" : key_type,
+	    .cn = options_get(options, "cn"),
+	    .sans = sans,
+	};
+
+	add_sans(sans, options, "dns", "DNS");
+	add_sans(sans, options, "ip", "IP");
+	add_sans(sans, options, "uri", "URI");
+	if (node_enroll(&order, &state, &err) != ERR_OK ||
+	    note_reload(order.dir, state, &err) != ERR_OK ||
+	    reload(order.dir, options_get(options, "reload"), state, &err) !=
+		ERR_OK)
+		return fail(options, &err);
+	return report(options, state, true);
+}
+
+#define OUT                                                                    \
+	{                                                                      \
+		"out", "DIR", "folder that was enrolled", false, true          \
+	}
+#define RELOAD                                                                 \
+	{                                                                      \
+		"reload", "CMD", "run when the files have changed", false,     \
+		    false                                                      \
+	}
+
+static const struct option_spec ensure_options[] = {
+    OUT, RELOAD, {"force", NULL, "renew now, due or not", false, false}, {0}};
+
+/*
+ * Renews when due.  While the certificate held is still good, a server out of
+ * reach is worth a warning and no more: the next occasion comes.
+ */
+static enum err_code ensure(const struct options *options, json_t **state_out,
+    bool *changed, struct err *err)
+{
+	const char *dir = options_get(options, "out");
+	OWNED_JSON(state) = NULL;
+	int64_t now = clock_now();
+	enum err_code code;
+
+	*changed = false;
+	if ((code = outdir_read_state(dir, &state, err)) != ERR_OK)
+		return code;
+	bool due = now >= node_time(state, "renew_after") ||
+		   options_has(options, "force");
+	if (due) {
+		code = node_renew(dir, state, err);
+		if (code == ERR_OK) {
+			*changed = true;
+			code = note_reload(dir, state, err);
+		} else if (exit_for(code) == EXIT_TEMPORARY &&
+			   now < node_time(state, "not_after") &&
+			   !options_has(options, "force")) {
+			log_err(LOG_WARN,
+			    "not renewed yet; the certificate "
+			    "held is still valid",
+			    err);
+			err_clear(err);
+			code = ERR_OK;
+		}
+	}
+	if (code == ERR_OK)
+		code = reload(dir, options_get(options, "reload"), state, err);
+	if (code == ERR_OK)
+		*state_out = GIVE(state);
+	return code;
+}
+
+static int ensure_run(const struct options *options)
+{
+	OWNED_JSON(state) = NULL;
+	struct err err = {0};
+	bool changed;
+
+	if (ensure(options, &state, &changed, &err) != ERR_OK)
+		return fail(options, &err);
+	return report(options, state, changed);
+}
+
+static const struct option_spec run_options[] = {OUT, RELOAD, {0}};
+
+static volatile sig_atomic_t stopping;
+
+static void stop(int signal)
+{
+	(void)signal;
+	stopping = 1;
+}
+
+/* Sleeps SECONDS or until a signal to stop. */
+static void sleep_for(int64_t seconds, const sigset_t *while_asleep)
+{
+	struct timespec length = {.tv_sec = (time_t)seconds};
+
+	/* pselect opens the mask and sleeps in one step: no signal is missed.
+	 */
+	(void)pselect(0, NULL, NULL, NULL, &length, while_asleep);
+}
+
+/* Spreads the renewals of a fleet that was enrolled at one moment. */
+static int64_t jitter(int64_t most)
+{
+	uint32_t drawn = 0;
+
+	if (most <= 0 || RAND_bytes((void *)&drawn, sizeof(drawn)) != 1)
+		return 0;
+	return (int64_t)(drawn % (uint32_t)(most + 1));
+}
+
+/* Seconds until the next look. */
+static int64_t until_due(const json_t *state)
+{
+	int64_t wait = node_time(state, "renew_after") - clock_now();
+
+	if (wait < RETRY_FIRST)
+		wait = RETRY_FIRST;
+	return wait < SLEEP_MOST ? wait : SLEEP_MOST;
+}
+
+static int loop(const struct options *options, const sigset_t *while_asleep)
+{
+	int64_t retry = RETRY_FIRST;
+
+	while (!stopping) {
+		OWNED_JSON(state) = NULL;
+		struct err err = {0};
+		bool changed = false;
+		enum err_code code = ensure(options, &state, &changed, &err);
+		if (code == ERR_CONFIG)
+			return fail(options, &err);
+		if (code == ERR_OK && changed)
+			LOG(INFO, "certificate renewed",
+			    LOG_STR("serial", json_string_value(json_object_get(
+						  state, "serial"))));
+		bool late = code == ERR_OK &&
+			    node_time(state, "renew_after") <= clock_now();
+		if (code == ERR_OK && !late) {
+			retry = RETRY_FIRST;
+			sleep_for(until_due(state), while_asleep);
+			continue;
+		}
+		if (code != ERR_OK)
+			log_err(LOG_ERROR, "not renewed, trying again", &err);
+		sleep_for(retry + jitter(retry / 2), while_asleep);
+		retry = retry * 2 < RETRY_MOST ? retry * 2 : RETRY_MOST;
+	}
+	sd_notify(0, "STOPPING=1");
+	return EXIT_DONE;
+}
+
+static int run_run(const struct options *options)
+{
+	struct sigaction action = {.sa_handler = stop};
+	sigset_t blocked, before;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGINT);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	log_set_level(LOG_INFO);
+	sd_notify(0, "READY=1");
+	return loop(options, &before);
+}
+
+static const struct command commands[] = {
+    {"enroll", "", "get the node's first certificate with a token",
+	enroll_options, enroll_run},
+    {"ensure", "", "renew when due, else do nothing: for a timer",
+	ensure_options, ensure_run},
+    {"run", "", "stay, and renew when due", run_options, run_run},
+    {0},
+};
+
+static const struct program program = {
+    .name = "signet-agent",
+    .help = "Gets and renews the certificate of a database node.",
+    .globals = globals,
+    .commands = commands,
+};
+
+int main(int argc, char **argv)
+{
+	struct err err = {0};
+
+	log_open(2, "signet-agent", LOG_WARN);
+	if (secret_heap_open(SECRET_HEAP, &err) != ERR_OK)
+		return exit_with("signet-agent", &err);
+	curl_global_init(CURL_GLOBAL_DEFAULT);
+	int code = options_run(&program, argc, argv);
+	curl_global_cleanup();
+	return code;
+}

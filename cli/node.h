@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What an agent does for its node: enrol once, then renew when due. */
+#ifndef CLI_NODE_H
+#define CLI_NODE_H
+
+#include "base/json.h"
+
+/* Text is borrowed. */
+struct node_order {
+	const char *url, *fingerprint, *token_file;
+	const char *profile, *dir, *key_type;
+	const char *cn; /* or NULL */
+	json_t *sans; /* array of "DNS:…", "IP:…", "URI:…" */
+};
+
+/*
+ * Pins the root by its fingerprint, makes a key, and gets the node's first
+ * certificate with the token.  Run again after any failure: the same key is
+ * asked for, and a token already spent on it still gets its certificate.
+ * STATE_OUT is what agent.json then holds.
+ */
+MUST_CHECK
+enum err_code node_enroll(
+    const struct node_order *order, json_t **state_out, struct err *err);
+
+/* Renews with a new key and the certificate held.  Changes STATE. */
+MUST_CHECK
+enum err_code node_renew(const char *dir, json_t *state, struct err *err);
+
+/* Seconds of the times in STATE ("renew_after", "not_after"); 0 when absent. */
+int64_t node_time(const json_t *state, const char *field);
+
+#endif
