@@ -84,7 +84,7 @@ static uint8_t prefix_mask(unsigned prefix, unsigned index)
 {
 	unsigned bits = prefix > index * 8 ? prefix - index * 8 : 0;
 
-	return bits >= 8 ? 0xff : (uint8_t)(0xff00U >> bits & 0xff);
+	return (uint8_t)(bits >= 8 ? 0xffU : 0xff00U >> bits & 0xffU);
 }
 
 static bool has_host_bits(const struct cidr *cidr)

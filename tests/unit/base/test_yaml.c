@@ -153,7 +153,7 @@ static void yaml_refuses_wrong_texts_with_file_line_and_key(void **state)
 	    {"title: t\n---\ntitle: u\n", "f.yaml:2: a second document"},
 	    {"title: t\n\tpages: 1\n", "f.yaml:2: not valid YAML"},
 	    {"title: t\n  pages: 1\n", "f.yaml:2: not valid YAML"},
-	    {"title: [t\n", "not valid YAML"},
+	    {"title: t\ntags: [t\n", "not valid YAML"},
 	    {"title: \"\xff\"\n", "not valid YAML"},
 	    {"\xff\xfet\0:\0", "not valid YAML"},
 	};
