@@ -2,7 +2,6 @@
 #include "cli/outdir.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,7 +67,7 @@ static enum err_code point_link(
 	(void)unlink(fresh);
 	if (symlink(target, fresh) != 0 || rename(fresh, path) != 0)
 		return err_fail(
-		    err, ERR_IO, "linking %s: %s", path, strerror(errno));
+		    err, ERR_IO, "linking %s: %m", path);
 	return ERR_OK;
 }
 

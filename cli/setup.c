@@ -2,7 +2,6 @@
 #include "cli/setup.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,9 +76,9 @@ static enum err_code copy_policies(const char *dir, struct err *err)
 
 	if (source == NULL)
 		return err_fail(err, ERR_IO,
-		    "policies of %s: %s (install Signet, or set "
+		    "policies of %s: %m (install Signet, or set "
 		    "SIGNET_DATADIR)",
-		    from, strerror(errno));
+		    from);
 	while (code == ERR_OK && (entry = readdir(source)) != NULL) {
 		if (!text_has_suffix(entry->d_name, ".yaml"))
 			continue;
@@ -245,7 +244,7 @@ enum err_code setup_finish(const char *dir, struct err *err)
 
 	if (rename(draft, path) != 0)
 		return err_fail(
-		    err, ERR_IO, "renaming %s: %s", draft, strerror(errno));
+		    err, ERR_IO, "renaming %s: %m", draft);
 	return fs_sync_dir(dir, err);
 }
 
