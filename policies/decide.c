@@ -67,8 +67,8 @@ static void finish_list(struct short_list *list)
 	size_t more = list->count - list->shown;
 
 	if (more > 0)
-		buf_printf(&list->text, "%s%zu more",
-		    list->shown > 0 ? ", and " : "", more);
+		buf_printf(&list->text, list->shown > 0 ? ", and %zu more"
+		    : "%zu, too long to show", more);
 	if (list->count == 0)
 		buf_put_str(&list->text, "none");
 	buf_put_u8(&list->text, '\0');

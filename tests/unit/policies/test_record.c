@@ -1,0 +1,397 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Goal: records of format version 1 are read for ever, and whatever octets come
+ * are read into one sound object with one encoding, or refused.
+ * To refresh the golden files see assert_golden in fixture.h: never those named
+ * -v1, whose octets stand in stores. */
+#include "fixture.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fs.h"
+#include "base/text.h"
+#include "policies/record.h"
+
+static const uint8_t identity_id[IDENTITY_ID_SIZE] = {7, 8, 9};
+
+/* One object of each kind, every part of it in use. */
+static void write_cluster(struct buf *out)
+{
+	OWNED(cluster) cluster = orders("etcd");
+
+	cluster->created = NOW;
+	cluster->state = CLUSTER_RETIRED;
+	cluster_write(cluster, out);
+}
+
+static struct token sample_token(void)
+{
+	static char profile_1[] = "peer", profile_2[] = "server";
+	static char *profiles[] = {profile_1, profile_2};
+	static struct cidr ranges[2];
+	static char cluster[] = "orders", creator[] = "serial:01";
+	struct token token = {
+		.hash = {0xaa, 1, 2, 3, [31] = 0xff},
+		.cluster = cluster,
+		.profiles = profiles,
+		.profiles_count = 2,
+		.ranges = ranges,
+		.ranges_count = 2,
+		.uses = 3,
+		.spent = 2,
+		.created = NOW,
+		.expires = NOW + 3600,
+		.revoked = true,
+		.creator = creator,
+	};
+
+	assert_true(cidr_parse("10.1.0.0/16", &ranges[0], NULL));
+	assert_true(cidr_parse("fd00:1::/64", &ranges[1], NULL));
+	memcpy(token.id, token.hash, sizeof(token.id));
+	return token;
+}
+
+static void write_token(struct buf *out)
+{
+	struct token token = sample_token();
+
+	token_write(&token, out);
+}
+
+static void write_identity(struct buf *out)
+{
+	static char name[] = "Ann Admin", cluster[] = "orders";
+	const struct identity identity = {
+		.name = name,
+		.roles = ROLE_ADMIN | ROLE_KMS,
+		.cluster = cluster,
+		.serial = {1, 2, 3, 4},
+		.serial_len = 18,
+		.created = NOW,
+	};
+
+	identity_write(&identity, out);
+}
+
+static void write_names(struct buf *out)
+{
+	OWNED(names) names = names_of("CN=db1.example.net",
+	    "DNS:db1.example.net", "IP:10.1.0.1", "URI:signet://orders/x");
+
+	names_write(names, out);
+}
+
+/* Reads RECORD and writes what was read; false when it was refused. */
+typedef bool copy_record(struct bytes record, struct buf *again);
+
+static bool copy_cluster(struct bytes record, struct buf *again)
+{
+	OWNED(cluster) cluster = NULL;
+
+	if (!cluster_read("orders", record, &cluster))
+		return false;
+	cluster_write(cluster, again);
+	return true;
+}
+
+static bool copy_token(struct bytes record, struct buf *again)
+{
+	struct token sample = sample_token();
+	OWNED(token) token = NULL;
+
+	if (!token_read(sample.id, record, &token))
+		return false;
+	token_write(token, again);
+	return true;
+}
+
+static bool copy_identity(struct bytes record, struct buf *again)
+{
+	OWNED(identity) identity = NULL;
+
+	if (!identity_read(identity_id, record, &identity))
+		return false;
+	identity_write(identity, again);
+	return true;
+}
+
+static bool copy_names(struct bytes record, struct buf *again)
+{
+	struct reader reader = reader_over(record);
+	OWNED(names) names = NULL;
+
+	if (!names_read(&reader, &names) || !reader_done(&reader))
+		return false;
+	names_write(names, again);
+	return true;
+}
+
+static const struct kind {
+	const char *golden;
+	void (*write)(struct buf *out);
+	copy_record *copy;
+} kinds[] = {
+	{"cluster-v1.hex", write_cluster, copy_cluster},
+	{"token-v1.hex", write_token, copy_token},
+	{"identity-v1.hex", write_identity, copy_identity},
+	{"names-v1.hex", write_names, copy_names},
+};
+
+static void records_are_written_as_format_version_1(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		OWNED_STR(hex) = NULL;
+		OWNED_BUF(record);
+		OWNED_BUF(line);
+
+		kinds[i].write(&record);
+		hex = hex_new(record.data, record.len);
+		buf_printf(&line, "%s\n", hex);
+		assert_golden(kinds[i].golden, buf_bytes(&line));
+	}
+}
+
+static void records_of_format_version_1_are_read(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		OWNED_STR(path) = mem_printf("%s/tests/unit/policies/golden/%s",
+		    SOURCE_DIR, kinds[i].golden);
+		OWNED_STR(line) = NULL;
+		OWNED_BUF(text);
+		OWNED_BUF(record);
+		OWNED_BUF(again);
+		struct err err;
+
+		assert_int_equal(fs_read(path, 1 << 16, &text, &err), ERR_OK);
+		line = buf_to_str(&text);
+		line[strcspn(line, "\n")] = '\0';
+		assert_true(hex_parse_any(line, 1 << 15, &record));
+		assert_true(kinds[i].copy(buf_bytes(&record), &again));
+		assert_true(
+		    bytes_equal(buf_bytes(&again), buf_bytes(&record)));
+	}
+}
+
+static void every_prefix_of_a_record_is_refused(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		OWNED_BUF(record);
+		OWNED_BUF(again);
+
+		kinds[i].write(&record);
+		for (size_t len = 0; len < record.len; len++) {
+			/* A copy of that size, so that a sanitizer sees over-reads. */
+			OWNED_BUF(prefix);
+
+			buf_put(&prefix, record.data, len);
+			assert_false(
+			    kinds[i].copy(buf_bytes(&prefix), &again));
+		}
+		assert_true(kinds[i].copy(buf_bytes(&record), &again));
+		buf_put_u8(&record, 0);
+		assert_false(kinds[i].copy(buf_bytes(&record), &again));
+	}
+}
+
+/* Another object may come of it, but never two records of one object. */
+static void a_garbled_record_is_refused_or_another_object(void **state)
+{
+	uint64_t seed = 20261124;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
+		OWNED_BUF(good);
+
+		kinds[i].write(&good);
+		for (unsigned round = 0; round < 20000; round++) {
+			unsigned flips = 1 + random_next(&seed) % 3;
+			OWNED_BUF(record);
+			OWNED_BUF(again);
+
+			buf_put_bytes(&record, buf_bytes(&good));
+			while (flips-- > 0)
+				record.data[random_next(&seed) % record.len] ^=
+				    (uint8_t)(1u << random_next(&seed) % 8);
+			if (kinds[i].copy(buf_bytes(&record), &again))
+				assert_true(bytes_equal(buf_bytes(&again),
+				    buf_bytes(&record)));
+		}
+	}
+}
+
+static void random_octets_are_refused(void **state)
+{
+	uint64_t seed = 99;
+
+	(void)state;
+	for (unsigned round = 0; round < 20000; round++) {
+		OWNED_BUF(record);
+		OWNED_BUF(again);
+
+		for (unsigned left = random_next(&seed) % 96; left > 0; left--)
+			buf_put_u8(&record, (uint8_t)random_next(&seed));
+		if (record.len > 0)
+			record.data[0] = RECORD_VERSION;
+		for (size_t i = 0; i < 3; i++)
+			assert_false(
+			    kinds[i].copy(buf_bytes(&record), &again));
+	}
+}
+
+static bool token_survives(const struct token *token)
+{
+	OWNED(token) read = NULL;
+	OWNED_BUF(record);
+
+	token_write(token, &record);
+	return token_read(token->id, buf_bytes(&record), &read);
+}
+
+static void a_token_beyond_its_bounds_is_refused(void **state)
+{
+	static char bad[] = "Bad Name", empty[] = "";
+	struct token token = sample_token();
+
+	(void)state;
+	assert_true(token_survives(&token));
+	token.spent = 4;
+	assert_false(token_survives(&token));
+	token = sample_token();
+	token.uses = token.spent = 0;
+	assert_false(token_survives(&token));
+	token = sample_token();
+	token.uses = TOKEN_USES_MAX + 1;
+	assert_false(token_survives(&token));
+	token = sample_token();
+	token.id[0] ^= 1; /* another's record */
+	assert_false(token_survives(&token));
+	token = sample_token();
+	token.cluster = bad;
+	assert_false(token_survives(&token));
+	token = sample_token();
+	token.ranges[1].prefix = 63; /* a bit beyond the prefix is not set */
+	assert_true(token_survives(&token));
+	token.ranges[1].prefix = 129;
+	assert_false(token_survives(&token));
+	token = sample_token();
+	token.profiles[1] = empty;
+	assert_false(token_survives(&token));
+}
+
+static void a_cluster_beyond_its_bounds_is_refused(void **state)
+{
+	(void)state;
+	for (unsigned fault = 0; fault <= 5; fault++) {
+		OWNED(cluster) cluster = orders("etcd");
+		OWNED(cluster) read = NULL;
+		OWNED_BUF(record);
+		char *text = fault <= 1 ? cluster->dns[0] : cluster->policy;
+
+		if (fault == 1 || fault == 2)
+			text[0] = 'D';
+		if (fault == 3)
+			cluster->state = (enum cluster_state)3;
+		if (fault == 4)
+			cluster->issuer[0] = '\0';
+		cluster_write(cluster, &record);
+		assert_int_equal(cluster_read(fault == 5 ? "Orders" : "orders",
+				     buf_bytes(&record), &read), fault == 0);
+	}
+}
+
+static void an_identity_is_read_back_and_listed_in_pages(void **state)
+{
+	struct fixture *fixture = *state;
+	static char name[] = "admin", cluster[] = "orders";
+	struct identity identity = {.name = name, .roles = ROLE_ADMIN,
+	    .serial = {1}, .serial_len = 1, .created = NOW};
+	OWNED(batch) batch = batch_new();
+	OWNED(batch) again = batch_new();
+	struct identity *page[4];
+	size_t count = 0;
+
+	for (uint8_t i = 1; i <= 3; i++) {
+		identity.id[0] = i;
+		identity.cluster = i == 2 ? cluster : NULL;
+		identity_create(batch, &identity);
+	}
+	assert_commit(fixture->store, batch);
+	identity_create(again, &identity);
+	assert_int_equal(store_commit(fixture->store, again, &fixture->err),
+	    ERR_CONFLICT);
+	assert_int_equal(identity_list(fixture->store, NULL, 2, page, &count,
+			     &fixture->err), ERR_OK);
+	assert_int_equal(count, 2);
+	assert_null(page[0]->cluster);
+	assert_string_equal(page[1]->cluster, "orders");
+	assert_string_equal(page[1]->name, "admin");
+	assert_int_equal(page[1]->roles, ROLE_ADMIN);
+	assert_int_equal(page[1]->serial_len, 1);
+	memcpy(identity.id, page[1]->id, sizeof(identity.id));
+	identity_free(page[0]);
+	identity_free(page[1]);
+	assert_int_equal(identity_list(fixture->store, identity.id, 4, page,
+			     &count, &fixture->err), ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(page[0]->id[0], 3);
+	identity_free(page[0]);
+}
+
+static void a_record_of_an_identity_that_cannot_be_read_is_a_fault(void **state)
+{
+	struct fixture *fixture = *state;
+	OWNED(batch) batch = batch_new();
+	struct identity *page[4];
+	size_t count = 9;
+	OWNED_BUF(record);
+
+	write_identity(&record);
+	batch_put(batch, TABLE_IDENTITIES, BYTES_OF(identity_id),
+	    buf_bytes(&record));
+	/* Behind a good one: that is freed again. */
+	batch_put(batch, TABLE_IDENTITIES, BYTES_STR("zzzzzzzzzzzzzzzz"),
+	    BYTES_STR("\x01"));
+	assert_commit(fixture->store, batch);
+	assert_int_equal(identity_list(fixture->store, NULL, 4, page, &count,
+			     &fixture->err), ERR_CORRUPT);
+	assert_int_equal(count, 0);
+}
+
+static void an_identity_with_an_unknown_role_is_refused(void **state)
+{
+	OWNED(identity) identity = NULL;
+	OWNED_BUF(record);
+	OWNED_BUF(again);
+
+	(void)state;
+	write_identity(&record);
+	assert_true(
+	    identity_read(identity_id, buf_bytes(&record), &identity));
+	identity->roles = 1u << 30;
+	identity_write(identity, &again);
+	identity_free(identity);
+	identity = NULL;
+	assert_false(identity_read(identity_id, buf_bytes(&again), &identity));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(records_are_written_as_format_version_1),
+		cmocka_unit_test(records_of_format_version_1_are_read),
+		cmocka_unit_test(every_prefix_of_a_record_is_refused),
+		cmocka_unit_test(a_garbled_record_is_refused_or_another_object),
+		cmocka_unit_test(random_octets_are_refused),
+		cmocka_unit_test(a_token_beyond_its_bounds_is_refused),
+		cmocka_unit_test(a_cluster_beyond_its_bounds_is_refused),
+		TEST_STORE(an_identity_is_read_back_and_listed_in_pages),
+		TEST_STORE(
+		    a_record_of_an_identity_that_cannot_be_read_is_a_fault),
+		cmocka_unit_test(an_identity_with_an_unknown_role_is_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
