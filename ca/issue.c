@@ -290,31 +290,43 @@ static enum err_code commit_result(struct issuance *it, struct err *err)
 	return store_commit(ca_store(it->ca), batch, err);
 }
 
-/* What a failed signature leaves: nothing where the token did not sign, else
- * the serial as unresolved.  Should the result be committed after all, the
- * intent is gone and the batch is refused. */
+static enum err_code close_once(struct issuance *it, bool keep,
+    const char *reason, bool *gone, struct err *err)
+{
+	OWNED(certificate) intent = NULL;
+	OWNED(batch) batch = batch_new();
+	struct store *store = ca_store(it->ca);
+	enum err_code code =
+	    intent_find(store, &it->record->serial, &intent, err);
+
+	*gone = code == ERR_OK && intent == NULL;
+	if (code != ERR_OK || *gone)
+		return code;
+	code = settle_intent(store, batch, intent, keep, reason, err);
+	if (code != ERR_OK)
+		return code;
+	batch_delete(batch, TABLE_CERTS_BY_REQUEST, BYTES_OF(it->digest));
+	return store_commit(store, batch, err);
+}
+
+/*
+ * What a failure behind the intent leaves: nothing where the token did not sign,
+ * else the serial as unresolved.  A conflict comes from other uses of the same
+ * token; an intent that is gone was settled by somebody, or its result was
+ * committed after all.
+ */
 static void close_intent(
     struct issuance *it, bool keep, const char *reason)
 {
 	struct err err;
 	enum err_code code = ERR_CONFLICT;
+	bool gone = false;
 
-	free(it->record->der);
-	it->record->der = NULL;
-	it->record->der_len = 0;
-	for (int i = 0; i < CLOSE_TRIES && code == ERR_CONFLICT; i++) {
-		OWNED(batch) batch = batch_new();
-
-		code = settle_intent(ca_store(it->ca), batch, it->record, keep,
-		    reason, &err);
-		batch_delete(
-		    batch, TABLE_CERTS_BY_REQUEST, BYTES_OF(it->digest));
-		if (code == ERR_OK)
-			code = store_commit(ca_store(it->ca), batch, &err);
-	}
+	for (int i = 0; i < CLOSE_TRIES && code == ERR_CONFLICT; i++)
+		code = close_once(it, keep, reason, &gone, &err);
 	if (code != ERR_OK)
 		log_err(LOG_ERROR, "intent left for the next start", &err);
-	else if (keep)
+	else if (keep && !gone)
 		ca_revoked(it->ca, it->issuer->id);
 }
 
