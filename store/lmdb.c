@@ -43,6 +43,7 @@ struct cursor {
 	MDB_cursor *cursor;	/* NULL: the table is not there */
 	MDB_cursor_op next;
 	MDB_val key;
+	uint8_t from[];
 };
 
 struct transaction {
@@ -233,11 +234,13 @@ static enum err_code cursor_open(struct snapshot *snapshot, enum table table,
     struct bytes from, struct cursor **cursor_out, struct err *err)
 {
 	struct lmdb *lmdb = snapshot->lmdb;
-	struct cursor *cursor = mem_zalloc(sizeof(*cursor));
+	struct cursor *cursor = mem_zalloc(sizeof(*cursor) + from.len);
 	int rc = 0;
 
 	cursor->next = from.len == 0 ? MDB_FIRST : MDB_SET_RANGE;
-	cursor->key = to_val(from);
+	cursor->key = (MDB_val){from.len, cursor->from};
+	if (from.len > 0)
+		memcpy(cursor->from, from.data, from.len);
 	if (lmdb->present[table])
 		rc = mdb_cursor_open(
 		    snapshot->txn, lmdb->tables[table], &cursor->cursor);
