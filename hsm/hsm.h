@@ -7,8 +7,8 @@
  * Keys are named by PKCS#11 URI (RFC 7512) with token, object or id, and type.
  * All functions are safe from any thread and block at most until the pool's
  * operation timeout (the making of key pairs and secrets: two minutes).  What a
- * dead worker left undone is done once more by another, but for the making of
- * keys.  Errors, where nothing else is said:
+ * dead worker left undone is given to another, at most twice and never the
+ * making of keys.  Errors, where nothing else is said:
  *   ERR_HSM_UNAVAILABLE  no worker can reach the token; answered at once while
  *                        the breaker is open
  *   ERR_DEADLINE         the operation did not end in time; its worker is

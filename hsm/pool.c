@@ -12,6 +12,10 @@
 
 #define WAITING_MAX 1024
 
+/* When all workers are killed at once, the second try may go to one that is dead
+ * already and not yet known to be; the third waits for a new one. */
+#define TRIES 3
+
 static unsigned worker_count(unsigned wanted)
 {
 	long processors = sysconf(_SC_NPROCESSORS_ONLN);
@@ -237,7 +241,7 @@ static enum err_code run(struct pool *pool, struct call *call, struct err *err)
 	int64_t limit =
 	    call_is_slow(call->op) ? POOL_SLOW_MS : pool->timeout_ms;
 	int64_t deadline = clock_mono_ms() + limit;
-	int tries = call_may_repeat(call->op) ? 2 : 1;
+	int tries = call_may_repeat(call->op) ? TRIES : 1;
 	enum err_code code;
 
 	while (tries-- > 0) {
