@@ -7,13 +7,14 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* Reads a regular file of at most MAX octets.  Errors: ERR_IO, ERR_TOO_LARGE;
+/* Appends a regular file of at most MAX octets to OUT.  Errors: ERR_IO, ERR_TOO_LARGE;
  * ERR_NOT_FOUND when there is none. */
 MUST_CHECK enum err_code fs_read(
     const char *path, size_t max, struct buf *out, struct err *err);
 
 /* Writes a temporary file beside PATH with MODE, syncs it, renames it over PATH
- * and syncs the directory.  On failure PATH is as before and nothing is left. */
+ * and syncs the directory.  On failure PATH is as before and nothing is left,
+ * unless that last sync failed: then PATH is new, but may not outlast a crash. */
 MUST_CHECK enum err_code fs_write(
     const char *path, mode_t mode, struct bytes data, struct err *err);
 

@@ -31,8 +31,8 @@ struct json_field {
 	const char *name;
 	enum json_kind kind;
 	bool required;
-	int64_t min;		/* least integer, string octets or items */
-	int64_t max;		/* greatest of the same */
+	int64_t min;		/* least integer, string octets, items or members */
+	int64_t max;		/* greatest of the same; of members, 0: any */
 	void *out;		/* untouched when the field is absent */
 };
 

@@ -12,7 +12,7 @@ struct secret;
 /*
  * Sets up the locked heap that holds every secret of this process; called once,
  * first thing in main.  SIZE in octets, a power of two.  Also disables core
- * dumps of this process.
+ * dumps of this process and hides its /proc entries from its own user.
  * Errors: ERR_IO when memory could not be locked (RLIMIT_MEMLOCK too low).
  */
 MUST_CHECK enum err_code secret_heap_open(size_t size, struct err *err);
