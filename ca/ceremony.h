@@ -69,10 +69,20 @@ MUST_CHECK enum err_code service_issue(struct ca *ca,
     const struct service_order *order, struct secret **key_pem_out,
     struct certificate **certificate_out, struct err *err);
 
-/* The names of the API listener's certificate, as CONFIG lists them.
- * Errors: ERR_CONFIG naming one that is neither DNS name nor address. */
-MUST_CHECK enum err_code service_server_names(const struct config *config,
-    struct names **names_out, struct err *err);
+/*
+ * Issues the certificate of the API listener for the names in CONFIG and writes
+ * it, its chain with the root, and its key to the two files there, each whole.
+ * At first by the ceremony's caller, then by the server before its end.
+ * *renew_after_out may be NULL.
+ * Errors: ERR_CONFIG naming one that is neither DNS name nor address; those
+ * of service_issue(); ERR_IO.
+ */
+MUST_CHECK enum err_code service_server(struct ca *ca,
+    const struct config *config, int64_t *renew_after_out, struct err *err);
+/* Certificate and key of a service as two files: leaf, issuers, root; PKCS#8. */
+MUST_CHECK enum err_code service_write(struct ca *ca,
+    const struct certificate *certificate, const struct secret *key_pem,
+    const char *cert_path, const char *key_path, struct err *err);
 
 #define PROFILE_API_SERVER "api-server"
 #define PROFILE_IDENTITY "identity"

@@ -16,8 +16,7 @@
 #include "store/audit.h"
 
 #define DEV_TOKEN "signet"
-#define SERVER_TTL (90 * INT64_C(86400)) /* seconds */
-#define ADMIN_TTL (365 * INT64_C(86400))
+#define ADMIN_TTL (365 * INT64_C(86400)) /* seconds */
 
 const struct option_spec init_options[] = {
     {"dir", "DIR", "folder of the instance; made, or empty", false, true},
@@ -144,50 +143,10 @@ static enum err_code open_store(struct instance *instance, struct err *err)
 	return store_open(&options, &instance->store, err);
 }
 
-static enum err_code write_pair(struct ca *ca,
-    const struct certificate *certificate, struct secret *key,
-    const char *cert_path, const char *key_path, struct err *err)
-{
-	OWNED(issuer_set)
-	issuers = ca_issuers(ca);
-	OWNED_BUF(pem);
-	const struct issuer *issuer =
-	    issuer_set_find(issuers, certificate->issuer);
-	enum err_code code;
-
-	pem_put(
-	    &pem, "CERTIFICATE", BYTES(certificate->der, certificate->der_len));
-	if (issuer != NULL)
-		issuer_chain_pem(issuers, issuer, true, &pem);
-	if ((code = fs_write(key_path, 0600, secret_bytes(key), err)) != ERR_OK)
-		return code;
-	return fs_write(cert_path, 0644, buf_bytes(&pem), err);
-}
-
-/* The certificate of the API listener, for the names of the configuration. */
 static enum err_code make_server(struct instance *instance, struct err *err)
 {
-	OWNED(names)
-	names = NULL;
-	OWNED(secret)
-	key = NULL;
-	OWNED(certificate)
-	certificate = NULL;
-	const struct config *config = instance->config;
-	enum err_code code;
-
 	progress("certificate of the server", NULL);
-	if ((code = service_server_names(config, &names, err)) != ERR_OK)
-		return code;
-	struct service_order order = {.profile = "api-server",
-	    .names = names,
-	    .ttl = SERVER_TTL,
-	    .requester = "system"};
-	if ((code = service_issue(
-		 instance->ca, &order, &key, &certificate, err)) != ERR_OK)
-		return code;
-	return write_pair(instance->ca, certificate, key,
-	    config->tls.certificate, config->tls.key, err);
+	return service_server(instance->ca, instance->config, NULL, err);
 }
 
 static enum err_code record_admin(
@@ -240,7 +199,7 @@ static enum err_code make_admin(struct instance *instance, struct err *err)
 		 instance->ca, &order, &key, &certificate, err)) != ERR_OK ||
 	    (code = record_admin(instance->store, certificate, err)) != ERR_OK)
 		return code;
-	return write_pair(
+	return service_write(
 	    instance->ca, certificate, key, cert_path, key_path, err);
 }
 
