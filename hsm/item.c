@@ -103,43 +103,43 @@ static enum wire_status read_number(struct token *token,
 }
 
 static enum wire_status read_flags(
-    struct token *token, struct item *object, struct fault *fault)
+    struct token *token, struct item *item, struct fault *fault)
 {
 	for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
 		CK_BBOOL value = 0;
 		CK_ATTRIBUTE attribute = {flags[i].type, &value, sizeof(value)};
 		enum wire_status status =
-		    item_attribute(token, object->handle, &attribute, fault);
+		    item_attribute(token, item->handle, &attribute, fault);
 
 		if (status != WIRE_OK)
 			return status;
 		if (attribute.ulValueLen != sizeof(value))
-			object->unknown |= flags[i].bit;
+			item->unknown |= flags[i].bit;
 		else if (value != 0)
-			object->attributes |= flags[i].bit;
+			item->attributes |= flags[i].bit;
 	}
 	return WIRE_OK;
 }
 
 static enum wire_status read_name(
-    struct token *token, struct item *object, struct fault *fault)
+    struct token *token, struct item *item, struct fault *fault)
 {
-	CK_ATTRIBUTE id = {CKA_ID, object->id, sizeof(object->id)};
-	CK_ATTRIBUTE label = {CKA_LABEL, object->label, ITEM_LABEL_MAX};
+	CK_ATTRIBUTE id = {CKA_ID, item->id, sizeof(item->id)};
+	CK_ATTRIBUTE label = {CKA_LABEL, item->label, ITEM_LABEL_MAX};
 	enum wire_status status =
-	    item_attribute(token, object->handle, &id, fault);
+	    item_attribute(token, item->handle, &id, fault);
 
 	if (status == WIRE_OK)
-		status = item_attribute(token, object->handle, &label, fault);
+		status = item_attribute(token, item->handle, &label, fault);
 	if (status != WIRE_OK)
 		return status;
-	object->id_len = id.ulValueLen;
-	object->label[label.ulValueLen] = '\0';
+	item->id_len = id.ulValueLen;
+	item->label[label.ulValueLen] = '\0';
 	return WIRE_OK;
 }
 
 static enum wire_status read_ec_type(
-    struct token *token, struct item *object, struct fault *fault)
+    struct token *token, struct item *item, struct fault *fault)
 {
 	static const struct {
 		enum hsm_key_type type;
@@ -148,106 +148,108 @@ static enum wire_status read_ec_type(
 	uint8_t params[256];
 	CK_ATTRIBUTE attribute = {CKA_EC_PARAMS, params, sizeof(params)};
 	enum wire_status status =
-	    item_attribute(token, object->handle, &attribute, fault);
+	    item_attribute(token, item->handle, &attribute, fault);
 
 	if (status != WIRE_OK)
 		return status;
 	for (size_t i = 0; i < ARRAY_LEN(curves); i++)
 		if (bytes_equal(BYTES(params, attribute.ulValueLen),
 			template_curve(curves[i].type)))
-			object->bits = curves[i].bits;
-	if (object->bits != 0)
-		(void)snprintf(object->type_text, sizeof(object->type_text),
-		    "ec-p%u", object->bits);
+			item->bits = curves[i].bits;
+	if (item->bits != 0)
+		(void)snprintf(item->type_text, sizeof(item->type_text),
+		    "ec-p%u", item->bits);
 	else
 		(void)snprintf(
-		    object->type_text, sizeof(object->type_text), "ec-other");
+		    item->type_text, sizeof(item->type_text), "ec-other");
 	return WIRE_OK;
 }
 
 static enum wire_status read_rsa_type(
-    struct token *token, struct item *object, struct fault *fault)
+    struct token *token, struct item *item, struct fault *fault)
 {
 	uint8_t modulus[2048];
 	CK_ATTRIBUTE attribute = {CKA_MODULUS, modulus, sizeof(modulus)};
 	enum wire_status status =
-	    item_attribute(token, object->handle, &attribute, fault);
+	    item_attribute(token, item->handle, &attribute, fault);
 
 	if (status != WIRE_OK)
 		return status;
-	object->bits = (unsigned)attribute.ulValueLen * 8;
-	(void)snprintf(object->type_text, sizeof(object->type_text), "rsa-%u",
-	    object->bits);
+	item->bits = (unsigned)attribute.ulValueLen * 8;
+	(void)snprintf(
+	    item->type_text, sizeof(item->type_text), "rsa-%u", item->bits);
 	return WIRE_OK;
 }
 
-static enum wire_status read_secret_type(struct token *token,
-    struct item *object, const char *name, struct fault *fault)
+static enum wire_status read_secret_type(struct token *token, struct item *item,
+    const char *name, struct fault *fault)
 {
 	CK_ULONG len = 0;
 	enum wire_status status =
-	    read_number(token, object->handle, CKA_VALUE_LEN, &len, fault);
+	    read_number(token, item->handle, CKA_VALUE_LEN, &len, fault);
 
 	if (status != WIRE_OK)
 		return status;
 	if (len != CK_UNAVAILABLE_INFORMATION && len <= 1024)
-		object->bits = (unsigned)len * 8;
-	(void)snprintf(object->type_text, sizeof(object->type_text), "%s-%u",
-	    name, object->bits);
+		item->bits = (unsigned)len * 8;
+	(void)snprintf(item->type_text, sizeof(item->type_text), "%s-%u", name,
+	    item->bits);
 	return WIRE_OK;
 }
 
-static bool is_key(const struct item *object)
+static bool is_key(const struct item *item)
 {
-	return object->class == CKO_PRIVATE_KEY ||
-	       object->class == CKO_PUBLIC_KEY ||
-	       object->class == CKO_SECRET_KEY;
+	return item->class == CKO_PRIVATE_KEY ||
+	       item->class == CKO_PUBLIC_KEY || item->class == CKO_SECRET_KEY;
 }
 
 static enum wire_status read_type(
-    struct token *token, struct item *object, struct fault *fault)
+    struct token *token, struct item *item, struct fault *fault)
 {
 	enum wire_status status;
 
-	if (!is_key(object))
+	if (!is_key(item))
 		return WIRE_OK;
 	status = read_number(
-	    token, object->handle, CKA_KEY_TYPE, &object->key_type, fault);
+	    token, item->handle, CKA_KEY_TYPE, &item->key_type, fault);
 	if (status != WIRE_OK)
 		return status;
-	if (object->key_type == CKK_EC)
-		return read_ec_type(token, object, fault);
-	if (object->key_type == CKK_RSA)
-		return read_rsa_type(token, object, fault);
-	if (object->key_type == CKK_AES)
-		return read_secret_type(token, object, "aes", fault);
-	if (object->key_type == CKK_GENERIC_SECRET)
-		return read_secret_type(token, object, "generic", fault);
-	(void)snprintf(object->type_text, sizeof(object->type_text),
-	    "other-0x%lx", object->key_type);
+	if (item->key_type == CKK_EC)
+		return read_ec_type(token, item, fault);
+	if (item->key_type == CKK_RSA)
+		return read_rsa_type(token, item, fault);
+	if (item->key_type == CKK_AES)
+		return read_secret_type(token, item, "aes", fault);
+	if (item->key_type == CKK_GENERIC_SECRET)
+		return read_secret_type(token, item, "generic", fault);
+	(void)snprintf(item->type_text, sizeof(item->type_text), "other-0x%lx",
+	    item->key_type);
 	return WIRE_OK;
 }
 
 enum wire_status item_read(struct token *token, CK_OBJECT_HANDLE handle,
-    struct item *object_out, struct fault *fault)
+    struct item *item_out, struct fault *fault)
 {
 	enum wire_status status;
 
-	*object_out = (struct item){.handle = handle};
-	status =
-	    read_number(token, handle, CKA_CLASS, &object_out->class, fault);
+	*item_out = (struct item){.handle = handle};
+	status = read_number(token, handle, CKA_CLASS, &item_out->class, fault);
+	/* The rule for keys goes by the class. */
+	if (status == WIRE_OK && item_out->class == CK_UNAVAILABLE_INFORMATION)
+		return fault_set(fault, WIRE_REFUSED,
+		    "the token does not tell an object's class");
 	if (status == WIRE_OK)
-		status = read_name(token, object_out, fault);
+		status = read_name(token, item_out, fault);
 	if (status == WIRE_OK)
-		status = read_type(token, object_out, fault);
+		status = read_type(token, item_out, fault);
 	if (status == WIRE_OK)
-		status = read_flags(token, object_out, fault);
+		status = read_flags(token, item_out, fault);
 	return status;
 }
 
-const char *item_kind(const struct item *object)
+const char *item_kind(const struct item *item)
 {
-	switch (object->class) {
+	switch (item->class) {
 	case CKO_PRIVATE_KEY:
 		return "private";
 	case CKO_PUBLIC_KEY:
@@ -263,18 +265,17 @@ const char *item_kind(const struct item *object)
 	}
 }
 
-const char *item_unsafe(const struct item *object)
+const char *item_unsafe(const struct item *item)
 {
-	return rule_broken(
-	    item_kind(object), object->attributes, object->unknown);
+	return rule_broken(item_kind(item), item->attributes, item->unknown);
 }
 
 /* The token's label alone tells the token: it goes with a token that is cloned
  * onto another device for recovery, a serial does not. */
-char *item_uri(const struct token *token, const struct item *object)
+char *item_uri(const struct token *token, const struct item *item)
 {
 	P11KitUri *uri = p11_kit_uri_new();
-	struct item copy = *object;
+	struct item copy = *item;
 	CK_ATTRIBUTE class = {CKA_CLASS, &copy.class, sizeof(copy.class)};
 	CK_ATTRIBUTE id = {CKA_ID, copy.id, copy.id_len};
 	CK_ATTRIBUTE label = {CKA_LABEL, copy.label, strlen(copy.label)};
@@ -295,16 +296,16 @@ char *item_uri(const struct token *token, const struct item *object)
 }
 
 void item_write(
-    const struct token *token, const struct item *object, struct buf *out)
+    const struct token *token, const struct item *item, struct buf *out)
 {
-	OWNED_STR(uri) = item_uri(token, object);
-	size_t id_len = object->id_len < 32 ? object->id_len : 32;
+	OWNED_STR(uri) = item_uri(token, item);
+	size_t id_len = item->id_len < 32 ? item->id_len : 32;
 
 	buf_put_lv_str(out, uri);
-	buf_put_lv_str(out, object->label);
-	buf_put_lv_str(out, item_kind(object));
-	buf_put_lv_str(out, object->type_text);
-	buf_put_lv(out, BYTES(object->id, id_len));
-	buf_put_u32(out, object->attributes);
-	buf_put_u32(out, object->unknown);
+	buf_put_lv_str(out, item->label);
+	buf_put_lv_str(out, item_kind(item));
+	buf_put_lv_str(out, item->type_text);
+	buf_put_lv(out, BYTES(item->id, id_len));
+	buf_put_u32(out, item->attributes);
+	buf_put_u32(out, item->unknown);
 }

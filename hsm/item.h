@@ -30,19 +30,19 @@ enum wire_status item_find(struct token *token, struct template *wanted,
     struct fault *fault);
 MUST_CHECK
 enum wire_status item_read(struct token *token, CK_OBJECT_HANDLE handle,
-    struct item *object_out, struct fault *fault);
+    struct item *item_out, struct fault *fault);
 /* One attribute of at most MAX octets; *len_out 0 when the object has none. */
 MUST_CHECK
 enum wire_status item_attribute(struct token *token, CK_OBJECT_HANDLE handle,
     CK_ATTRIBUTE *attribute, struct fault *fault);
 
-const char *item_kind(const struct item *object);
+const char *item_kind(const struct item *item);
 /* rule_broken of OBJECT. */
-const char *item_unsafe(const struct item *object);
+const char *item_unsafe(const struct item *item);
 /* pkcs11:token=…;id=…;object=…;type=…; malloc'd. */
-char *item_uri(const struct token *token, const struct item *object);
+char *item_uri(const struct token *token, const struct item *item);
 /* As hsm/wire.h says. */
 void item_write(
-    const struct token *token, const struct item *object, struct buf *out);
+    const struct token *token, const struct item *item, struct buf *out);
 
 #endif

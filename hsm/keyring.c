@@ -177,7 +177,8 @@ static enum wire_status check_use(
 	if (unsafe != NULL)
 		return fault_set(fault, WIRE_UNSAFE, "key %s %s",
 		    err_quote_str(object->label), unsafe);
-	if ((object->attributes & roles[role].needs) != roles[role].needs ||
+	if (object->class != roles[role].class ||
+	    (object->attributes & roles[role].needs) != roles[role].needs ||
 	    !type_fits(object, role))
 		return fault_set(fault, WIRE_REFUSED,
 		    "key %s (%s) is not made to %s",

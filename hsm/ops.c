@@ -326,6 +326,9 @@ static const struct {
     [WIRE_CHECK_KEY] = {op_check_key, false},
 };
 
+/* A loss may meet the second try too, as when a device drops sessions at a rate. */
+#define TRIES_MAX 3
+
 enum next { NEXT_ANSWER, NEXT_AGAIN };
 
 /* Makes the token usable again after FAULT, whose status may become graver. */
@@ -364,7 +367,7 @@ enum wire_status ops_run(struct ops *ops, uint8_t op, struct reader fields,
 	if (op >= ARRAY_LEN(table) || table[op].run == NULL)
 		return fault_set(
 		    fault, WIRE_BAD_REQUEST, "operation %u is not known", op);
-	for (int tries = 0;; tries++) {
+	for (int tries = 1;; tries++) {
 		struct reader again = fields;
 		enum wire_status status =
 		    table[op].run(ops, &again, out, fault);
@@ -373,7 +376,7 @@ enum wire_status ops_run(struct ops *ops, uint8_t op, struct reader fields,
 			return WIRE_OK;
 		frame_drop(out, mark);
 		if (mend(ops, fault) == NEXT_ANSWER || table[op].once ||
-		    tries > 0)
+		    tries == TRIES_MAX)
 			return fault->status;
 	}
 }

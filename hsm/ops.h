@@ -17,7 +17,8 @@ struct ops {
 /*
  * Does OP on FIELDS and appends the fields of the reply to OUT; after a failure
  * the caller takes back what was appended.  A session that was lost is opened
- * again and the operation done once more, unless it makes a key in the token.
+ * again and the operation done again, at most twice, unless it makes a key in the
+ * token.
  * WIRE_DEVICE_GONE, WIRE_PIN and WIRE_CONFIG end the worker.
  */
 MUST_CHECK
