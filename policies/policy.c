@@ -2,7 +2,6 @@
 #include "policies/policy.h"
 
 #include <dirent.h>
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -208,8 +207,7 @@ enum err_code policy_set_load(
 	listing.count = scandir(dir, &listing.entries, is_policy_file, by_name);
 	if (listing.count < 0)
 		return err_refuse(err, ERR_CONFIG,
-		    "%s: the folder of policies cannot be read: %s", dir,
-		    strerror(errno));
+		    "%s: the folder of policies cannot be read: %m", dir);
 	if (listing.count == 0 || listing.count > POLICIES_MAX)
 		return err_refuse(err, ERR_CONFIG,
 		    "%s: %d policies (*.yaml), from 1 to %d are wanted", dir,
