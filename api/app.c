@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/app.h"
+
+#include <stdlib.h>
+#include "base/clock.h"
+#include "ca/ceremony.h"
+#include "hsm/hsm.h"
+
+/* Of one caller: ten a second in the long run, a hundred at once. */
+#define REFUSAL_INTERVAL_US 100000
+#define REFUSAL_BURST_US (100 * REFUSAL_INTERVAL_US)
+
+static void take_live(struct app *app, const struct config *config)
+{
+	log_set_level(config->log_level);
+	atomic_store(&app->request_timeout_ms,
+	    config->limits.request_timeout * 1000);
+	atomic_store(
+	    &app->drain_timeout_ms, config->limits.drain_timeout * 1000);
+}
+
+static enum err_code open_store(const struct config *config, bool read_only,
+    struct store **store_out, struct err *err)
+{
+	const struct store_options options = {
+	    .path = config->store.path,
+	    .map_size = config->store.map_size_mib << 20,
+	    .read_only = read_only,
+	};
+	return store_open(&options, store_out, err);
+}
+
+static enum err_code open_hsm(struct app *app, struct err *err)
+{
+	const struct config *config = app->config;
+	const struct hsm_options options = {
+	    .module = config->hsm.module,
+	    .token = config->hsm.token,
+	    .pin_file = config->hsm.pin_file,
+	    .environment = config->hsm.environment,
+	    .environment_count = config->hsm.environment_count,
+	    .workers = config->hsm.workers,
+	    .timeout_ms = config->hsm.timeout * 1000,
+	};
+	return hsm_open(&options, false, &app->hsm, err);
+}
+
+static enum err_code open_keyring(struct app *app, struct err *err)
+{
+	OWNED_STR(wrap) = NULL;
+	OWNED_STR(mac) = NULL;
+	enum err_code code =
+	    meta_get_text(app->store, META_WRAP_KEY_URI, &wrap, err);
+	if (code == ERR_OK)
+		code = meta_get_text(app->store, META_MAC_KEY_URI, &mac, err);
+	if (code != ERR_OK)
+		return code;
+	const struct keyring_keys keys = {wrap, mac};
+	return keyring_open(app->store, app->hsm, &keys, &app->ring, err);
+}
+
+/* In the order in which each stands on those before it. */
+static enum err_code open_parts(struct app *app, struct err *err)
+{
+	const struct config *config = app->config;
+	enum err_code code;
+	if ((code = policy_set_load(config->policies, &app->policies, err)) !=
+		ERR_OK ||
+	    (code = tls_open(config->tls.certificate, config->tls.key,
+		 &app->tls, err)) != ERR_OK ||
+	    (code = open_store(config, false, &app->store, err)) != ERR_OK ||
+	    (code = open_hsm(app, err)) != ERR_OK ||
+	    (code = ca_open(app->store, app->hsm, config, &app->ca, err)) !=
+		ERR_OK ||
+	    (code = ocsp_open(app->ca, &app->ocsp, err)) != ERR_OK ||
+	    (code = crl_publisher_open(app->ca, &app->publisher, err)) !=
+		ERR_OK ||
+	    (code = open_keyring(app, err)) != ERR_OK)
+		return code;
+	return jobs_open(config->limits.workers, config->limits.queue,
+	    &app->jobs, err);
+}
+
+enum err_code app_open(
+    const struct config *config, struct app **app_out, struct err *err)
+{
+	OWNED(app) app = mem_zalloc(sizeof(*app));
+	app->config = config;
+	app->started = clock_now();
+	app->refusals.interval_us = REFUSAL_INTERVAL_US;
+	app->refusals.burst_us = REFUSAL_BURST_US;
+	pthread_mutex_init(&app->policies_lock, NULL);
+	take_live(app, config);
+	enum err_code code = open_parts(app, err);
+	if (code != ERR_OK)
+		return code;
+	app->instance = mem_printf("%02x", ca_node(app->ca));
+	*app_out = GIVE(app);
+	return ERR_OK;
+}
+
+void app_close(struct app *app)
+{
+	if (app == NULL)
+		return;
+	jobs_close(app->jobs);
+	crl_publisher_close(app->publisher);
+	ocsp_close(app->ocsp);
+	ca_close(app->ca);
+	keyring_close(app->ring);
+	hsm_close(app->hsm);
+	store_close(app->store);
+	tls_close(app->tls);
+	policy_set_free(app->policies);
+	pthread_mutex_destroy(&app->policies_lock);
+	free(app->instance);
+	free(app);
+}
+
+enum err_code app_check(const struct config *config, struct err *err)
+{
+	OWNED(policy_set) policies = NULL;
+	OWNED(tls) tls = NULL;
+	OWNED(store) store = NULL;
+	enum err_code code =
+	    policy_set_load(config->policies, &policies, err);
+	if (code == ERR_OK)
+		code = tls_open(
+		    config->tls.certificate, config->tls.key, &tls, err);
+	if (code == ERR_OK)
+		code = open_store(config, true, &store, err);
+	return code;
+}
+
+struct policy_set *app_policies(struct app *app)
+{
+	pthread_mutex_lock(&app->policies_lock);
+	struct policy_set *set = policy_set_ref(app->policies);
+	pthread_mutex_unlock(&app->policies_lock);
+	return set;
+}
+
+enum err_code app_reload(struct app *app, struct err *err)
+{
+	OWNED(config) config = NULL;
+	OWNED(policy_set) policies = NULL;
+	enum err_code code = config_load(app->config->path, &config, err);
+	if (code == ERR_OK)
+		code = policy_set_load(config->policies, &policies, err);
+	if (code == ERR_OK)
+		code = tls_reload(app->tls, err);
+	if (code != ERR_OK)
+		return code;
+	take_live(app, config);
+	pthread_mutex_lock(&app->policies_lock);
+	struct policy_set *old = app->policies;
+	app->policies = GIVE(policies);
+	pthread_mutex_unlock(&app->policies_lock);
+	policy_set_free(old);
+	return ERR_OK;
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What a running server is made of, as its handlers see it. */
+#ifndef API_APP_H
+#define API_APP_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include "api/job.h"
+#include "api/throttle.h"
+#include "api/tls.h"
+#include "base/config.h"
+#include "ca/ca.h"
+#include "ca/crl.h"
+#include "ca/ocsp.h"
+#include "kms/keyring.h"
+#include "policies/policy.h"
+#include "store/store.h"
+
+/* Set once while the server starts; what may change later is atomic or stands
+ * behind a function. */
+struct app {
+	const struct config *config;	/* as read at start */
+	struct store *store;
+	struct hsm *hsm;
+	struct ca *ca;
+	struct crl_publisher *publisher;
+	struct ocsp *ocsp;
+	struct keyring *ring;
+	struct jobs *jobs;
+	struct tls *tls;
+	char *instance;			/* name of this instance, for people */
+	int64_t started;		/* seconds */
+
+	/* Refusals of one caller that are worth an audit entry. */
+	struct throttle refusals;
+
+	/* Live settings, from the configuration as last read. */
+	_Atomic int64_t request_timeout_ms, drain_timeout_ms;
+
+	atomic_bool stopping;
+	atomic_uint exchanges;		/* begun and not completed */
+	/* Told by maintenance: the token answered the last time it was asked. */
+	atomic_bool hsm_answers;
+
+	/* Under policies_lock. */
+	pthread_mutex_t policies_lock;
+	struct policy_set *policies;
+};
+
+/*
+ * Opens all that CONFIG names.  A token out of reach is no error.  The caller
+ * owns CONFIG and frees it after app_close().
+ * Errors: ERR_NOT_FOUND or ERR_CONFIG: not set up; others as they come.
+ */
+MUST_CHECK enum err_code app_open(
+    const struct config *config, struct app **app_out, struct err *err);
+/* No exchange may be left. */
+void app_close(struct app *app);
+DEFINE_CLEANUP(app, app_close)
+
+/* Checks all that can be checked without the token, and changes nothing. */
+MUST_CHECK enum err_code app_check(
+    const struct config *config, struct err *err);
+
+/* The policies now; the caller frees its reference. */
+struct policy_set *app_policies(struct app *app);
+
+/*
+ * Reads configuration, policies and TLS files again and takes over what can
+ * change in a running server (log level, timeouts, policies, certificate); all
+ * of it, or nothing.
+ */
+MUST_CHECK enum err_code app_reload(struct app *app, struct err *err);
+
+#endif

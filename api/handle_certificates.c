@@ -1,0 +1,209 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <stdlib.h>
+#include <string.h>
+#include "api/api.h"
+#include "api/authn.h"
+#include "api/body.h"
+#include "api/metrics.h"
+#include "api/trail.h"
+#include "api/view.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+static enum err_code get_record(const struct exchange *x,
+    struct certificate **record_out, struct err *err)
+{
+	struct serial serial;
+	if (!serial_parse(x->params.item, &serial))
+		return err_refuse(err, ERR_NOT_FOUND,
+		    "There is no certificate \"%s\"; a serial is hex digits",
+		    err_quote_str(x->params.item));
+	return certificate_get(x->app->store, &serial, record_out, err);
+}
+
+/* The record, when the caller may PERMISSION it.  What is another cluster's is
+ * answered as what does not exist, in the same words. */
+static enum err_code get_allowed(struct exchange *x,
+    enum permission permission, struct certificate **record_out,
+    struct err *err)
+{
+	OWNED(certificate) record = NULL;
+	struct err hidden = {0};
+	enum err_code code = get_record(x, &record, err);
+	if (code != ERR_OK)
+		return code;
+	OWNED_STR(serial) = serial_format(&record->serial);
+	code = authn_may(x, permission, record->cluster, &hidden);
+	if (code != ERR_OK && x->caller.cluster != NULL)
+		return err_refuse(err, ERR_NOT_FOUND,
+		    "there is no certificate with serial %s", serial);
+	if (code != ERR_OK) {
+		*err = hidden;
+		return code;
+	}
+	*record_out = GIVE(record);
+	return ERR_OK;
+}
+
+enum err_code handle_certificate_show(struct exchange *x, struct err *err)
+{
+	OWNED(certificate) record = NULL;
+	enum err_code code = get_allowed(x, PERM_CERT_READ, &record, err);
+	if (code != ERR_OK)
+		return code;
+	OWNED_JSON(json) = view_certificate(record, clock_now(), true);
+	reply_json(&x->reply, MHD_HTTP_OK, json);
+	return ERR_OK;
+}
+
+static enum err_code read_state(
+    const char *text, struct certificate_query *query, struct err *err)
+{
+	if (text == NULL)
+		return ERR_OK;
+	if (strcmp(text, "valid") == 0)
+		query->state = CERTIFICATE_VALID;
+	else if (strcmp(text, "revoked") == 0)
+		query->state = CERTIFICATE_REVOKED;
+	else if (strcmp(text, "unresolved") == 0)
+		query->state = CERTIFICATE_UNRESOLVED;
+	else if (strcmp(text, "expired") == 0)
+		query->expired = true;
+	else
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "state is \"%s\"; wanted is valid, revoked, expired or "
+		    "unresolved", err_quote_str(text));
+	return ERR_OK;
+}
+
+static enum err_code read_cursor(
+    const char *text, struct buf *cursor, struct err *err)
+{
+	if (text != NULL && !hex_parse_any(text, STORE_KEY_MAX, cursor))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "cursor is none that this list gave as \"next\"");
+	return ERR_OK;
+}
+
+static enum err_code read_query(struct exchange *x,
+    struct certificate_query *query, struct buf *cursor, struct err *err)
+{
+	const char *before = target_query(&x->target, "expires_before");
+	struct page page;
+	enum err_code code = page_read(x, &page, err);
+	query->limit = page.limit;
+	query->cluster = target_query(&x->target, "cluster");
+	query->name = target_query(&x->target, "name");
+	if (code == ERR_OK)
+		code = read_state(
+		    target_query(&x->target, "state"), query, err);
+	if (code == ERR_OK)
+		code = read_cursor(page.cursor, cursor, err);
+	if (code != ERR_OK)
+		return code;
+	query->after = buf_bytes(cursor);
+	if (before != NULL && !clock_parse(before, &query->expires_before))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "expires_before is \"%s\"; wanted is a time such as "
+		    "2026-11-24T09:45:00Z", err_quote_str(before));
+	if (query->cluster != NULL && !text_is_label(query->cluster))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "cluster is \"%s\", which is no name of a cluster",
+		    err_quote_str(query->cluster));
+	if (query->cluster == NULL)
+		query->cluster = x->caller.cluster;
+	return authn_may(x, PERM_CERT_READ, query->cluster, err);
+}
+
+enum err_code handle_certificate_list(struct exchange *x, struct err *err)
+{
+	struct certificate_query query = {0};
+	struct certificate *records[PAGE_MAX];
+	size_t count = 0;
+	OWNED_BUF(after);
+	OWNED_BUF(next);
+	OWNED_STR(cursor) = NULL;
+	enum err_code code = read_query(x, &query, &after, err);
+	if (code == ERR_OK)
+		code = certificate_list(
+		    x->app->store, &query, records, &count, &next, err);
+	if (code != ERR_OK)
+		return code;
+	int64_t now = clock_now();
+	json_t *items = json_array();
+	for (size_t i = 0; i < count; i++) {
+		json_array_append_new(
+		    items, view_certificate(records[i], now, false));
+		certificate_free(records[i]);
+	}
+	if (next.len > 0)
+		cursor = hex_new(next.data, next.len);
+	OWNED_JSON(json) = view_list(items, cursor);
+	reply_json(&x->reply, MHD_HTTP_OK, json);
+	return ERR_OK;
+}
+
+static enum err_code read_reason(
+    const struct exchange *x, uint8_t *reason_out, struct err *err)
+{
+	const char *text = NULL;
+	const struct json_field fields[] = {
+	    {"reason", JSON_KIND_STR, true, 1, 32, &text},
+	};
+	OWNED_JSON(json) = NULL;
+	enum err_code code =
+	    body_read(x, fields, ARRAY_LEN(fields), &json, err);
+	if (code != ERR_OK)
+		return code;
+	if (!reason_parse(text, reason_out))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "Field \"reason\" is \"%s\"; wanted is one of unspecified, "
+		    "keyCompromise, cACompromise, affiliationChanged, "
+		    "superseded, cessationOfOperation, privilegeWithdrawn, "
+		    "aACompromise (RFC 5280 5.3.1)", err_quote_str(text));
+	return ERR_OK;
+}
+
+static enum err_code revoke_one(struct exchange *x, uint8_t reason,
+    struct certificate **record_out, struct err *err)
+{
+	OWNED(certificate) record = NULL;
+	OWNED(batch) batch = batch_new();
+	enum err_code code = get_allowed(x, PERM_CERT_REVOKE, &record, err);
+	if (code == ERR_OK)
+		code = ca_revoke(x->app->ca, batch, record, reason, err);
+	if (code != ERR_OK)
+		return code;
+	OWNED_STR(serial) = serial_format(&record->serial);
+	OWNED_STR(object) = mem_printf("serial:%s", serial);
+	trail_add(x, batch,
+	    &(struct audit_entry){.action = "certificate.revoke",
+		.cluster = record->cluster,
+		.object = object,
+		.rule = "cert.revoke",
+		.detail = reason_name(reason)});
+	code = store_commit(x->app->store, batch, err);
+	if (code != ERR_OK)
+		return code;
+	ca_revoked(x->app->ca, record->issuer);
+	metrics_count(METRIC_REVOCATIONS);
+	return get_record(x, record_out, err);
+}
+
+enum err_code handle_certificate_revoke(struct exchange *x, struct err *err)
+{
+	uint8_t reason = 0;
+	OWNED(certificate) record = NULL;
+	unsigned attempt = 0;
+	enum err_code code = read_reason(x, &reason, err);
+	if (code != ERR_OK)
+		return code;
+	do
+		code = revoke_one(x, reason, &record, err);
+	while (api_again(code, &attempt));
+	if (code != ERR_OK)
+		return code;
+	OWNED_JSON(json) = view_certificate(record, clock_now(), true);
+	reply_json(&x->reply, MHD_HTTP_OK, json);
+	return ERR_OK;
+}

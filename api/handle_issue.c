@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Issuing and renewing: what may be asked for is settled here, from records and
+ * policies as they are now; ca/ makes the certificate. */
+#include <stdlib.h>
+#include <string.h>
+#include "api/api.h"
+#include "api/authn.h"
+#include "api/body.h"
+#include "api/metrics.h"
+#include "api/trail.h"
+#include "api/view.h"
+#include "base/clock.h"
+
+#define REASON_CESSATION_OF_OPERATION 5	/* RFC 5280 5.3.1 */
+
+/* One request for a certificate.  What is asked stays; what it is judged by is
+ * read anew at each attempt. */
+struct enrolment {
+	const char *profile;
+	int64_t ttl;			/* seconds; 0: the profile's default */
+	struct request *request;
+
+	struct cluster *cluster;
+	struct policy_set *policies;
+	const struct policy *policy;
+	struct issuer_set *issuers;
+	const struct issuer *issuer;
+	struct decision *decision;
+
+	struct certificate *issued;
+	bool repeated;
+};
+
+static void drop_judgement(struct enrolment *it)
+{
+	cluster_free(GIVE(it->cluster));
+	policy_set_free(GIVE(it->policies));
+	issuer_set_free(GIVE(it->issuers));
+	decision_free(GIVE(it->decision));
+	certificate_free(GIVE(it->issued));
+}
+
+static void enrolment_end(struct enrolment *it)
+{
+	drop_judgement(it);
+	request_free(it->request);
+}
+
+#define OWNED_ENROLMENT(name)                                                  \
+	__attribute__((cleanup(enrolment_end))) struct enrolment name = {0}
+
+static enum err_code check_profile(
+    const struct exchange *x, const struct enrolment *it, struct err *err)
+{
+	if (x->token == NULL || token_allows_profile(x->token, it->profile))
+		return ERR_OK;
+	return err_refuse(err, ERR_POLICY,
+	    "The bootstrap token was not made for profile \"%s\"",
+	    err_quote_str(it->profile));
+}
+
+static enum err_code find_issuer(
+    const struct exchange *x, struct enrolment *it, struct err *err)
+{
+	it->issuers = ca_issuers(x->app->ca);
+	it->issuer = issuer_set_find(it->issuers, it->cluster->issuer);
+	if (it->issuer == NULL)
+		return err_fail(err, ERR_CORRUPT,
+		    "cluster %s names issuer %s, which does not exist",
+		    it->cluster->name, it->cluster->issuer);
+	return ERR_OK;
+}
+
+static enum err_code judge(
+    struct exchange *x, struct enrolment *it, struct err *err)
+{
+	enum err_code code;
+	drop_judgement(it);
+	it->policies = app_policies(x->app);
+	if ((code = api_active_cluster(x, &it->cluster, err)) != ERR_OK ||
+	    (code = check_profile(x, it, err)) != ERR_OK ||
+	    (code = policy_set_get(it->policies, it->cluster->policy,
+		 &it->policy, err)) != ERR_OK ||
+	    (code = find_issuer(x, it, err)) != ERR_OK)
+		return code;
+	const struct policy_question question = {
+	    .policy = it->policy,
+	    .cluster = it->cluster,
+	    .profile = it->profile,
+	    .key_type = it->request->key_type,
+	    .names = it->request->names,
+	    .ttl = it->ttl,
+	    .now = clock_now(),
+	    .issuer_not_after = it->issuer->not_after,
+	};
+	code = policy_decide(&question, &it->decision, err);
+	if (code != ERR_OK)
+		return code;
+	return cluster_check_cn(x->app->store, it->cluster,
+	    it->decision->names->common_name, err);
+}
+
+/* The token as it is now: another request may have spent it. */
+static enum err_code read_token_again(struct exchange *x, struct err *err)
+{
+	if (x->token == NULL)
+		return ERR_OK;
+	struct token *fresh = NULL;
+	enum err_code code = token_get(
+	    x->app->store, x->token->cluster, x->token->id, &fresh, err);
+	if (code != ERR_OK)
+		return code;
+	token_free(x->token);
+	x->token = fresh;
+	return ERR_OK;
+}
+
+/* A token whose uses are spent answers for what it got, and for nothing else. */
+static enum err_code check_token(
+    const struct exchange *x, const struct enrolment *it, struct err *err)
+{
+	if (x->token == NULL)
+		return ERR_OK;
+	bool own = it->issued != NULL &&
+	    strcmp(it->issued->requester, x->caller.id) == 0;
+	if (!x->token->revoked && clock_now() < x->token->expires &&
+	    (own || !token_is_spent(x->token)))
+		return ERR_OK;
+	return err_refuse(err, ERR_UNAUTHENTICATED,
+	    "The bootstrap token is spent; ask for another one");
+}
+
+static enum err_code issue_new(struct exchange *x, struct enrolment *it,
+    const struct issue_order *order, struct err *err)
+{
+	OWNED(batch) intent = batch_new();
+	if (x->token != NULL)
+		token_spend(intent, x->token);
+	cluster_require(intent, it->cluster);
+	return ca_issue(x->app->ca, order, intent, &it->issued, err);
+}
+
+static enum err_code attempt_issue(
+    struct exchange *x, struct enrolment *it, struct err *err)
+{
+	enum err_code code = judge(x, it, err);
+	if (code != ERR_OK)
+		return code;
+	const struct issue_order order = {
+	    .cluster = it->cluster,
+	    .issuer = it->cluster->issuer,
+	    .profile = it->profile,
+	    .policy = it->cluster->policy,
+	    .request = it->request,
+	    .decision = it->decision,
+	    .requester = x->caller.id,
+	    .source = x->source,
+	    .request_id = x->request_id,
+	    .roles = ROLE_NODE,
+	    .token_id = x->token == NULL ? NULL : x->token->id,
+	};
+	code = ca_find_repeat(x->app->ca, &order, &it->issued, err);
+	if (code == ERR_OK)
+		code = read_token_again(x, err);
+	if (code == ERR_OK)
+		code = check_token(x, it, err);
+	if (code != ERR_OK)
+		return code;
+	it->repeated = it->issued != NULL;
+	return it->repeated ? ERR_OK : issue_new(x, it, &order, err);
+}
+
+/*
+ * A cluster that was retired between intent and certificate: the retirement may
+ * have looked for certificates before this one was there, so it is revoked
+ * here, and nobody gets it.
+ */
+static enum err_code withdraw(
+    struct exchange *x, const struct enrolment *it, struct err *err)
+{
+	OWNED(batch) batch = batch_new();
+	OWNED_STR(serial) = serial_format(&it->issued->serial);
+	OWNED_STR(object) = mem_printf("serial:%s", serial);
+	enum err_code code = ca_revoke(x->app->ca, batch, it->issued,
+	    REASON_CESSATION_OF_OPERATION, err);
+	if (code != ERR_OK)
+		return code == ERR_CONFLICT ? ERR_OK : code;
+	trail_add(x, batch,
+	    &(struct audit_entry){.action = "certificate.revoke",
+		.object = object,
+		.rule = "cluster.retire"});
+	code = store_commit(x->app->store, batch, err);
+	if (code == ERR_OK)
+		ca_revoked(x->app->ca, it->issued->issuer);
+	/* ERR_CONFLICT: the retirement was there first. */
+	return code == ERR_CONFLICT ? ERR_OK : code;
+}
+
+static enum err_code check_still_active(
+    struct exchange *x, const struct enrolment *it, struct err *err)
+{
+	OWNED(cluster) now = NULL;
+	enum err_code code = api_active_cluster(x, &now, err);
+	if (code != ERR_POLICY)
+		return code;
+	struct err failed = {0};
+	if (withdraw(x, it, &failed) != ERR_OK) {
+		*err = failed;
+		return failed.code;
+	}
+	return code;
+}
+
+static void count(const struct enrolment *it, enum err_code code)
+{
+	const char *profile = it->policy != NULL && it->policies != NULL &&
+		policy_has_profile(it->policy, it->profile)
+	    ? it->profile : "unknown";
+	if (code == ERR_OK && it->repeated)
+		metrics_count(METRIC_REPEATED_CERTIFICATES);
+	else if (code == ERR_OK)
+		metrics_issued(profile, ISSUE_GRANTED);
+	else
+		metrics_issued(profile,
+		    err_is_refusal(code) ? ISSUE_REFUSED : ISSUE_FAILED);
+}
+
+static enum err_code enrol(
+    struct exchange *x, struct enrolment *it, struct err *err)
+{
+	unsigned attempt = 0;
+	enum err_code code;
+	do
+		code = attempt_issue(x, it, err);
+	while (api_again(code, &attempt));
+	if (code == ERR_OK)
+		code = check_still_active(x, it, err);
+	count(it, code);
+	if (code != ERR_OK)
+		return code;
+	x->reply.status = it->repeated ? MHD_HTTP_OK : MHD_HTTP_CREATED;
+	x->reply.type = "application/json";
+	view_issued(&x->reply.body, it->issuers, it->issued);
+	return ERR_OK;
+}
+
+static enum err_code parse_request(
+    const char *csr, struct enrolment *it, struct err *err)
+{
+	return request_parse(BYTES_STR(csr), &it->request, err);
+}
+
+enum err_code handle_certificate_issue(struct exchange *x, struct err *err)
+{
+	OWNED_ENROLMENT(it);
+	OWNED_JSON(json) = NULL;
+	const char *csr = NULL, *ttl = NULL;
+	const struct json_field fields[] = {
+	    {"csr", JSON_KIND_STR, true, 1, REQUEST_SIZE_MAX, &csr},
+	    {"profile", JSON_KIND_STR, true, 1, 63, &it.profile},
+	    {"ttl", JSON_KIND_STR, false, 1, 31, &ttl},
+	};
+	enum err_code code =
+	    body_read(x, fields, ARRAY_LEN(fields), &json, err);
+	if (code == ERR_OK)
+		code = body_duration(ttl, "ttl", &it.ttl, err);
+	if (code == ERR_OK)
+		code = parse_request(csr, &it, err);
+	return code == ERR_OK ? enrol(x, &it, err) : code;
+}
+
+static bool is_nameless(const struct names *names)
+{
+	return names->common_name == NULL && names->sans_count == 0;
+}
+
+/* Without names the request asks for those of the certificate; else each must
+ * be one of them. */
+static enum err_code settle_names(const struct certificate *held,
+    struct request *request, struct err *err)
+{
+	if (is_nameless(request->names)) {
+		names_free(request->names);
+		request->names = names_copy(held->names);
+		return ERR_OK;
+	}
+	if (!names_within(request->names, held->names))
+		return err_refuse(err, ERR_POLICY,
+		    "The request asks for a name that the certificate it is "
+		    "authenticated by does not have; renewing adds none");
+	return ERR_OK;
+}
+
+enum err_code handle_certificate_renew(struct exchange *x, struct err *err)
+{
+	OWNED_ENROLMENT(it);
+	OWNED_JSON(json) = NULL;
+	const char *csr = NULL;
+	const struct json_field fields[] = {
+	    {"csr", JSON_KIND_STR, true, 1, REQUEST_SIZE_MAX, &csr},
+	};
+	if (x->certificate == NULL || x->certificate->profile == NULL)
+		return err_refuse(err, ERR_FORBIDDEN,
+		    "Renewing needs the certificate that is renewed, by mTLS");
+	it.profile = x->certificate->profile;
+	enum err_code code =
+	    body_read(x, fields, ARRAY_LEN(fields), &json, err);
+	if (code == ERR_OK)
+		code = parse_request(csr, &it, err);
+	if (code == ERR_OK)
+		code = settle_names(x->certificate, it.request, err);
+	return code == ERR_OK ? enrol(x, &it, err) : code;
+}

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+/* signetd: serves until SIGTERM, reloads on SIGHUP. */
+#include <argp.h>
+#include <errno.h>
+#include <gnutls/pkcs11.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <systemd/sd-daemon.h>
+#include <unistd.h>
+#include "api/app.h"
+#include "api/maintain.h"
+#include "api/server.h"
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/secret.h"
+#include "config.h"
+
+/* Design 8: what the exit codes of all commands mean. */
+enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TEMPORARY = 3,
+	EXIT_NOT_SET_UP = 6 };
+
+/* Locked memory for tokens, data keys and answers that hold them. */
+#define SECRET_HEAP (4u * 1024 * 1024)
+
+const char *argp_program_version = "signetd " PACKAGE_VERSION;
+
+struct arguments {
+	const char *config;
+	bool check, json;
+};
+
+enum { OPTION_CHECK = 0x100, OPTION_JSON };
+
+static const struct argp_option options[] = {
+    {"config", 'c', "FILE", 0, "The configuration, signet.yaml", 0},
+    {"check", OPTION_CHECK, NULL, 0,
+	"Check configuration, policies, TLS files and store, and end", 0},
+    {"json", OPTION_JSON, NULL, 0, "Tell the outcome of --check as JSON", 0},
+    {0},
+};
+
+static error_t take_option(int key, char *value, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+	switch (key) {
+	case 'c':
+		arguments->config = value;
+		return 0;
+	case OPTION_CHECK:
+		arguments->check = true;
+		return 0;
+	case OPTION_JSON:
+		arguments->json = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		argp_error(state, "unexpected argument \"%s\"", value);
+		return EINVAL;
+	case ARGP_KEY_END:
+		if (arguments->config == NULL)
+			arguments->config = getenv("SIGNET_CONFIG");
+		if (arguments->config == NULL)
+			argp_error(state, "--config FILE is missing");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static int exit_code(enum err_code code)
+{
+	switch (code) {
+	case ERR_OK:
+		return EXIT_OK;
+	case ERR_NOT_FOUND:
+	case ERR_CONFIG:
+		return EXIT_NOT_SET_UP;
+	case ERR_USAGE:
+		return EXIT_USAGE;
+	case ERR_OVERLOADED:
+	case ERR_DEADLINE:
+	case ERR_STOPPING:
+	case ERR_HSM_UNAVAILABLE:
+	case ERR_UNREACHABLE:
+		return EXIT_TEMPORARY;
+	case ERR_BAD_REQUEST:
+	case ERR_BAD_FIELD:
+	case ERR_TOO_LARGE:
+	case ERR_BAD_CSR:
+	case ERR_BAD_KEY:
+	case ERR_POLICY:
+	case ERR_UNAUTHENTICATED:
+	case ERR_FORBIDDEN:
+	case ERR_BAD_METHOD:
+	case ERR_BAD_MEDIA:
+	case ERR_CONFLICT:
+	case ERR_EXISTS:
+	case ERR_KEY_DISABLED:
+	case ERR_UNWRAP:
+	case ERR_HSM_REFUSED:
+	case ERR_HSM_KEY_UNSAFE:
+	case ERR_STORE:
+	case ERR_STORE_FULL:
+	case ERR_CORRUPT:
+	case ERR_CRYPTO:
+	case ERR_IO:
+	case ERR_INTERNAL:
+		return EXIT_FAILED;
+	}
+	abort();
+}
+
+static int fail(const struct err *err)
+{
+	fprintf(stderr, "signetd: %s: %s\n", err_title(err->code),
+	    err->detail[0] != '\0' ? err->detail : err->cause);
+	return exit_code(err->code);
+}
+
+/* As many descriptors as may be had, up to what the listeners can use. */
+static void raise_descriptor_limit(const struct config *config)
+{
+	struct rlimit limit;
+	rlim_t wanted = (rlim_t)config->limits.connections * 2 + 1024;
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted)
+		return;
+	limit.rlim_cur = limit.rlim_max < wanted ? limit.rlim_max : wanted;
+	if (setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur < wanted)
+		LOG(WARN, "fewer descriptors than limits.connections needs",
+		    LOG_NUM("have", limit.rlim_cur),
+		    LOG_NUM("wanted", wanted));
+}
+
+/* Before any thread is there, so that all inherit it: signals come to the main
+ * thread, by sigtimedwait alone. */
+static void block_signals(sigset_t *set)
+{
+	sigemptyset(set);
+	sigaddset(set, SIGTERM);
+	sigaddset(set, SIGINT);
+	sigaddset(set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, set, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+static void reload(struct app *app)
+{
+	struct err err = {0};
+	sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+	    (long long)clock_mono_us());
+	if (app_reload(app, &err) == ERR_OK)
+		LOG(INFO, "reloaded");
+	else
+		log_err(LOG_ERROR, "reload refused, nothing changed", &err);
+	sd_notify(0, "READY=1");
+}
+
+/* Until told to stop.  Half of the watchdog's period between two signs of
+ * life. */
+static void wait_for_end(struct app *app, const sigset_t *set)
+{
+	uint64_t watchdog_us = 0;
+	struct timespec period = {3600, 0};
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
+		period.tv_sec = (time_t)(watchdog_us / 2 / 1000000);
+		period.tv_nsec = (long)(watchdog_us / 2 % 1000000 * 1000);
+	}
+	for (;;) {
+		int got = sigtimedwait(set, NULL, &period);
+		if (got == SIGTERM || got == SIGINT)
+			return;
+		if (got == SIGHUP)
+			reload(app);
+		sd_notify(0, "WATCHDOG=1");
+	}
+}
+
+static enum err_code serve(
+    struct app *app, const sigset_t *set, struct err *err)
+{
+	OWNED(server) server = NULL;
+	struct maintenance *maintenance = NULL;
+	enum err_code code = server_open(app, &server, err);
+	if (code == ERR_OK)
+		code = maintain_open(app, &maintenance, err);
+	if (code != ERR_OK)
+		return code;
+	sd_notify(0, "READY=1");
+	LOG(INFO, "ready", LOG_STR("version", PACKAGE_VERSION));
+	wait_for_end(app, set);
+	sd_notify(0, "STOPPING=1");
+	LOG(INFO, "stopping");
+	if (!server_drain(server, atomic_load(&app->drain_timeout_ms))) {
+		/* Jobs that hang hold their connections.  The store is such
+		 * that ending here loses nothing. */
+		LOG(ERROR, "jobs still run after limits.drain_timeout");
+		_exit(EXIT_FAILED);
+	}
+	maintain_close(maintenance);
+	return ERR_OK;
+}
+
+static enum err_code run(const struct config *config, struct err *err)
+{
+	OWNED(app) app = NULL;
+	sigset_t set;
+	block_signals(&set);
+	enum err_code code = secret_heap_open(SECRET_HEAP, err);
+	if (code != ERR_OK)
+		return code;
+	raise_descriptor_limit(config);
+	code = app_open(config, &app, err);
+	if (code == ERR_OK)
+		code = serve(app, &set, err);
+	return code;
+}
+
+static int check(const struct config *config, bool json)
+{
+	struct err err = {0};
+	if (secret_heap_open(SECRET_HEAP, &err) != ERR_OK ||
+	    app_check(config, &err) != ERR_OK)
+		return fail(&err);
+	puts(json ? "{\"ok\":true}" : "The configuration is good.");
+	return EXIT_OK;
+}
+
+int main(int argc, char **argv)
+{
+	static const struct argp parser = {options, take_option, NULL,
+	    "The server of Signet, a hardware-backed PKI and key-management "
+	    "service.  Serves in the foreground.", NULL, NULL, NULL};
+	struct arguments arguments = {0};
+	struct err err = {0};
+	OWNED(config) config = NULL;
+	/* First of all: or the first such call of GnuTLS would load every
+	 * module that the system has registered. */
+	if (gnutls_pkcs11_init(GNUTLS_PKCS11_FLAG_MANUAL, NULL) < 0)
+		return EXIT_FAILED;
+	argp_err_exit_status = EXIT_USAGE;
+	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
+	if (config_load(arguments.config, &config, &err) != ERR_OK)
+		return fail(&err);
+	log_open(STDERR_FILENO, "signetd", config->log_level);
+	if (arguments.check)
+		return check(config, arguments.json);
+	if (run(config, &err) != ERR_OK)
+		return fail(&err);
+	LOG(INFO, "stopped");
+	return EXIT_OK;
+}

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/maintain.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "ca/ceremony.h"
+#include "hsm/hsm.h"
+#include "policies/names.h"
+
+#define STORE_ALARM_PERCENT 80
+/* Least life of the server's own certificate, however short the last one's. */
+#define TLS_TTL_MIN 3600
+
+struct maintenance {
+	struct app *app;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t stop;
+	bool stopping;		/* under lock */
+};
+
+static enum err_code ask_token(struct app *app, struct err *err)
+{
+	enum err_code code = hsm_ping(app->hsm, err);
+	bool answers = code == ERR_OK;
+	if (atomic_exchange(&app->hsm_answers, answers) != answers)
+		LOG(INFO, "token", LOG_STR("answers", answers ? "yes" : "no"));
+	return code;
+}
+
+static enum err_code renew_responders(struct app *app, struct err *err)
+{
+	return ocsp_renew_responders(app->ocsp, err);
+}
+
+static enum err_code check_store(struct app *app, struct err *err)
+{
+	struct store_stats stats;
+	(void)err;
+	store_stats(app->store, &stats);
+	if (stats.used > stats.map_size / 100 * STORE_ALARM_PERCENT)
+		LOG(WARN, "store is filling up: raise store.map_size_mib",
+		    LOG_NUM("used", stats.used),
+		    LOG_NUM("map_size", stats.map_size));
+	if (!stats.writable)
+		LOG(ERROR, "store takes no writes: restart after mending it");
+	return ERR_OK;
+}
+
+bool maintain_tls_is_due(const struct tls_validity *validity, int64_t now)
+{
+	int64_t life = validity->not_after - validity->not_before;
+	return now - validity->not_before > life / 3 * 2;
+}
+
+static enum err_code order_certificate(struct app *app,
+    const struct names *names, int64_t ttl, struct err *err)
+{
+	OWNED(secret) key = NULL;
+	OWNED(certificate) certificate = NULL;
+	OWNED_BUF(chain);
+	const struct service_order order = {
+	    .profile = "api-server",
+	    .names = names,
+	    .ttl = ttl,
+	    .requester = "system",
+	};
+	enum err_code code =
+	    service_issue(app->ca, &order, &key, &certificate, err);
+	if (code != ERR_OK)
+		return code;
+	OWNED(issuer_set) issuers = ca_issuers(app->ca);
+	const struct issuer *issuer =
+	    issuer_set_find(issuers, certificate->issuer);
+	pem_put(&chain, "CERTIFICATE",
+	    BYTES(certificate->der, certificate->der_len));
+	if (issuer != NULL)
+		issuer_chain_pem(issuers, issuer, true, &chain);
+	return tls_replace(
+	    app->tls, buf_bytes(&chain), secret_bytes(key), err);
+}
+
+static enum err_code renew_tls(struct app *app, struct err *err)
+{
+	struct tls_validity validity = tls_validity(app->tls);
+	OWNED(names) names = NULL;
+	if (!maintain_tls_is_due(&validity, clock_now()))
+		return ERR_OK;
+	int64_t ttl = validity.not_after - validity.not_before;
+	enum err_code code =
+	    service_server_names(app->config, &names, err);
+	if (code == ERR_OK)
+		code = order_certificate(app, names,
+		    ttl < TLS_TTL_MIN ? TLS_TTL_MIN : ttl, err);
+	if (code == ERR_OK)
+		LOG(INFO, "renewed the certificate of the API listener");
+	return code;
+}
+
+struct task {
+	const char *name;
+	enum err_code (*run)(struct app *app, struct err *err);
+	int64_t interval_ms;	/* after success */
+	int64_t retry_ms;	/* after failure */
+	bool quiet;		/* its failures are told elsewhere */
+	int64_t due_ms;
+};
+
+static void run_task(struct app *app, struct task *task)
+{
+	struct err err = {0};
+	enum err_code code = task->run(app, &err);
+	if (code != ERR_OK && !task->quiet)
+		log_err(LOG_WARN, task->name, &err);
+	task->due_ms = clock_mono_ms() +
+	    (code == ERR_OK ? task->interval_ms : task->retry_ms);
+}
+
+/* Sleeps until UNTIL_MS; false when it is time to end. */
+static bool sleep_until(struct maintenance *maintenance, int64_t until_ms)
+{
+	struct timespec until = {
+	    until_ms / 1000, until_ms % 1000 * 1000000};
+	int waited = 0;
+	pthread_mutex_lock(&maintenance->lock);
+	while (!maintenance->stopping && waited == 0)
+		waited = pthread_cond_timedwait(
+		    &maintenance->stop, &maintenance->lock, &until);
+	bool stopping = maintenance->stopping;
+	pthread_mutex_unlock(&maintenance->lock);
+	return !stopping;
+}
+
+static void *maintain(void *arg)
+{
+	struct maintenance *maintenance = arg;
+	struct task tasks[] = {
+	    {"token does not answer", ask_token, 2000, 1000, true, 0},
+	    {"OCSP responders not renewed", renew_responders, 3600000, 30000,
+		false, 0},
+	    {"TLS certificate not renewed", renew_tls, 60000, 60000, false, 0},
+	    {"store not checked", check_store, 60000, 60000, false, 0},
+	};
+	int64_t next;
+	do {
+		next = INT64_MAX;
+		for (size_t i = 0; i < ARRAY_LEN(tasks); i++) {
+			if (tasks[i].due_ms <= clock_mono_ms())
+				run_task(maintenance->app, &tasks[i]);
+			if (tasks[i].due_ms < next)
+				next = tasks[i].due_ms;
+		}
+	} while (sleep_until(maintenance, next));
+	return NULL;
+}
+
+enum err_code maintain_open(
+    struct app *app, struct maintenance **maintenance_out, struct err *err)
+{
+	struct maintenance *maintenance = mem_zalloc(sizeof(*maintenance));
+	pthread_condattr_t monotonic;
+	maintenance->app = app;
+	pthread_mutex_init(&maintenance->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&maintenance->stop, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	int failed = pthread_create(
+	    &maintenance->thread, NULL, maintain, maintenance);
+	if (failed != 0) {
+		free(maintenance);
+		return err_fail(err, ERR_IO, "maintenance thread: %s",
+		    strerror(failed));
+	}
+	*maintenance_out = maintenance;
+	return ERR_OK;
+}
+
+void maintain_close(struct maintenance *maintenance)
+{
+	if (maintenance == NULL)
+		return;
+	pthread_mutex_lock(&maintenance->lock);
+	maintenance->stopping = true;
+	pthread_cond_signal(&maintenance->stop);
+	pthread_mutex_unlock(&maintenance->lock);
+	pthread_join(maintenance->thread, NULL);
+	pthread_cond_destroy(&maintenance->stop);
+	pthread_mutex_destroy(&maintenance->lock);
+	free(maintenance);
+}

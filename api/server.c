@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "api/server.h"
+
+#include <errno.h>
+#include <gnutls/abstract.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include "api/api.h"
+#include "api/exchange.h"
+#include "api/metrics.h"
+#include "api/ops.h"
+#include "api/public.h"
+#include "base/clock.h"
+#include "base/net.h"
+
+#define TICK_MS 250
+#define BACKLOG 1024
+#define CONNECTION_MEMORY (32 * 1024)
+#define OPS_CONNECTIONS 64
+#define SETTLE_POLL_MS 10
+
+enum { LISTENER_API, LISTENER_PUBLIC, LISTENER_OPS, LISTENER_COUNT };
+
+struct server {
+	struct app *app;
+	struct listener listeners[LISTENER_COUNT];
+	/* The timer: ends what is too slow. */
+	pthread_t timer;
+	bool timer_runs;
+	pthread_mutex_t lock;
+	pthread_cond_t stop;	/* stopping became true */
+	bool stopping;		/* under lock */
+};
+
+/* ---- Callbacks ---- */
+
+static void on_connection(void *cls, struct MHD_Connection *connection,
+    void **context, enum MHD_ConnectionNotificationCode code)
+{
+	struct listener *listener = cls;
+	if (code == MHD_CONNECTION_NOTIFY_CLOSED) {
+		peer_free(GIVE(*context));
+		return;
+	}
+	*context = peer_new(listener->peers, connection,
+	    listener->use_tls ? listener->app->tls : NULL,
+	    clock_mono_ms() +
+		atomic_load(&listener->app->request_timeout_ms));
+}
+
+/* While draining nobody new comes in; libmicrohttpd's own way of ceasing to
+ * listen races with its epoll threads. */
+static enum MHD_Result on_accept(
+    void *cls, const struct sockaddr *address, socklen_t len)
+{
+	const struct listener *listener = cls;
+	(void)address, (void)len;
+	if (listener->service == &ops_service)
+		return MHD_YES;
+	return atomic_load(&listener->app->stopping) ? MHD_NO : MHD_YES;
+}
+
+/* We decode, and once: libmicrohttpd leaves the target as it came. */
+static size_t leave_escaped(
+    void *cls, struct MHD_Connection *connection, char *text)
+{
+	(void)cls, (void)connection;
+	return strlen(text);
+}
+
+__attribute__((format(printf, 2, 0))) static void on_log(
+    void *cls, const char *format, va_list args)
+{
+	const struct listener *listener = cls;
+	char text[256];
+	int len = vsnprintf(text, sizeof(text), format, args);
+	if (len < 0)
+		return;
+	text[strcspn(text, "\n")] = '\0';
+	LOG(DEBUG, "microhttpd", LOG_STR("listener", listener->service->name),
+	    LOG_STR("text", text));
+}
+
+/* A daemon for TLS must be told of some certificate.  Each session gets its own
+ * before the handshake (tls_begin); one that did not must not succeed. */
+static int no_certificate(gnutls_session_t session,
+    const gnutls_datum_t *authorities, int authorities_count,
+    const gnutls_pk_algorithm_t *algorithms, int algorithms_count,
+    gnutls_pcert_st **certificates, unsigned *count, gnutls_privkey_t *key)
+{
+	(void)session, (void)authorities, (void)authorities_count;
+	(void)algorithms, (void)algorithms_count, (void)certificates;
+	(void)count, (void)key;
+	return -1;
+}
+
+/* ---- Start ---- */
+
+#define OPTIONS_MAX 20
+
+struct options {
+	struct MHD_OptionItem items[OPTIONS_MAX];
+	size_t count;
+};
+
+static void add(struct options *options, enum MHD_OPTION option,
+    intptr_t value, const void *pointer)
+{
+	if (options->count == OPTIONS_MAX - 1)
+		abort();
+	options->items[options->count++] = (struct MHD_OptionItem){
+	    option, value, (void *)(uintptr_t)pointer};
+	options->items[options->count].option = MHD_OPTION_END;
+}
+
+/* A function as an option: its address goes where the value does, and what it
+ * is called with where the pointer does. */
+#define ADD_CALL(options, option, function, cls)                               \
+	add((options), (option), (intptr_t)(function), (cls))
+
+static void add_limits(struct options *options, const struct listener *listener)
+{
+	const struct config *config = listener->app->config;
+	bool ops = listener->service == &ops_service;
+	add(options, MHD_OPTION_CONNECTION_LIMIT,
+	    ops ? OPS_CONNECTIONS : config->limits.connections, NULL);
+	add(options, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
+	    ops ? OPS_CONNECTIONS : config->limits.connections_per_ip, NULL);
+	add(options, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_MS / 1000,
+	    NULL);
+	add(options, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
+	    NULL);
+	add(options, MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, NULL);
+	add(options, MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL);
+	/* One is what a daemon has without a pool. */
+	if (listener->threads > 1)
+		add(options, MHD_OPTION_THREAD_POOL_SIZE, listener->threads,
+		    NULL);
+}
+
+static void add_calls(struct options *options, struct listener *listener)
+{
+	ADD_CALL(options, MHD_OPTION_NOTIFY_COMPLETED, exchange_on_completed,
+	    listener);
+	ADD_CALL(options, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+	    listener);
+	ADD_CALL(options, MHD_OPTION_URI_LOG_CALLBACK, exchange_on_target,
+	    listener);
+	ADD_CALL(options, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped,
+	    listener);
+}
+
+static unsigned flags_of(
+    const struct listener *listener, const struct sockaddr_storage *address)
+{
+	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
+	    MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	if (listener->use_tls)
+		flags |= MHD_USE_TLS;
+	if (address->ss_family == AF_INET6)
+		flags |= MHD_USE_IPv6;
+	return flags;
+}
+
+static enum err_code start(struct listener *listener, struct err *err)
+{
+	struct options options = {.items = {{.option = MHD_OPTION_END}}};
+	struct sockaddr_storage address;
+	socklen_t len;
+	if (!net_endpoint_parse(listener->address, &address, &len))
+		return err_refuse(err, ERR_CONFIG,
+		    "listen.%s: %s is no address and port",
+		    listener->service->name, err_quote_str(listener->address));
+	add_limits(&options, listener);
+	add_calls(&options, listener);
+	if (listener->use_tls) {
+		add(&options, MHD_OPTION_HTTPS_CERT_CALLBACK, 0,
+		    (const void *)(uintptr_t)no_certificate);
+		add(&options, MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES);
+	}
+	errno = 0;
+	listener->daemon = MHD_start_daemon(flags_of(listener, &address), 0,
+	    on_accept, listener, exchange_on_request, listener,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_log, listener,
+	    MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_ARRAY, options.items,
+	    MHD_OPTION_END);
+	if (listener->daemon == NULL)
+		return err_fail(err, ERR_IO, "listener %s on %s: %s",
+		    listener->service->name, listener->address,
+		    errno == 0 ? "cannot start" : strerror(errno));
+	return ERR_OK;
+}
+
+static void set_up(struct listener *listener, struct app *app,
+    const struct service *service, char *address)
+{
+	bool ops = service == &ops_service;
+	*listener = (struct listener){
+	    .app = app,
+	    .service = service,
+	    .peers = peers_open(),
+	    .address = address,
+	    .use_tls = service == &api_service,
+	    .threads = ops ? 1 : app->config->limits.event_threads,
+	};
+}
+
+static enum err_code start_all(struct server *server, struct err *err)
+{
+	const struct config *config = server->app->config;
+	set_up(&server->listeners[LISTENER_API], server->app, &api_service,
+	    config->listen.api);
+	set_up(&server->listeners[LISTENER_PUBLIC], server->app,
+	    &public_service, config->listen.public);
+	set_up(&server->listeners[LISTENER_OPS], server->app, &ops_service,
+	    config->listen.ops);
+	for (size_t i = 0; i < LISTENER_COUNT; i++) {
+		struct listener *listener = &server->listeners[i];
+		enum err_code code = start(listener, err);
+		if (code != ERR_OK)
+			return code;
+		LOG(INFO, "listening",
+		    LOG_STR("listener", listener->service->name),
+		    LOG_STR("address", listener->address),
+		    LOG_NUM("port",
+			server_port(server, listener->service->name)));
+	}
+	return ERR_OK;
+}
+
+/* ---- The timer ---- */
+
+static void tick(struct server *server)
+{
+	int64_t now = clock_mono_ms();
+	jobs_expire(server->app->jobs, now);
+	for (size_t i = 0; i < LISTENER_COUNT; i++) {
+		unsigned expired =
+		    peers_expire(server->listeners[i].peers, now);
+		while (expired-- > 0)
+			metrics_count(METRIC_SLOW_CONNECTIONS);
+	}
+}
+
+static void *run_timer(void *arg)
+{
+	struct server *server = arg;
+	pthread_mutex_lock(&server->lock);
+	while (!server->stopping) {
+		struct timespec until;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_nsec += TICK_MS * 1000000L;
+		until.tv_sec += until.tv_nsec / 1000000000L;
+		until.tv_nsec %= 1000000000L;
+		pthread_cond_timedwait(&server->stop, &server->lock, &until);
+		pthread_mutex_unlock(&server->lock);
+		tick(server);
+		pthread_mutex_lock(&server->lock);
+	}
+	pthread_mutex_unlock(&server->lock);
+	return NULL;
+}
+
+static enum err_code start_timer(struct server *server, struct err *err)
+{
+	int failed =
+	    pthread_create(&server->timer, NULL, run_timer, server);
+	if (failed != 0)
+		return err_fail(
+		    err, ERR_IO, "timer thread: %s", strerror(failed));
+	server->timer_runs = true;
+	return ERR_OK;
+}
+
+static void stop_timer(struct server *server)
+{
+	pthread_mutex_lock(&server->lock);
+	server->stopping = true;
+	pthread_cond_signal(&server->stop);
+	pthread_mutex_unlock(&server->lock);
+	if (server->timer_runs)
+		pthread_join(server->timer, NULL);
+}
+
+/* ---- Life ---- */
+
+enum err_code server_open(
+    struct app *app, struct server **server_out, struct err *err)
+{
+	OWNED(server) server = mem_zalloc(sizeof(*server));
+	pthread_condattr_t monotonic;
+	server->app = app;
+	pthread_mutex_init(&server->lock, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&server->stop, &monotonic);
+	pthread_condattr_destroy(&monotonic);
+	enum err_code code = start_all(server, err);
+	if (code == ERR_OK)
+		code = start_timer(server, err);
+	if (code != ERR_OK)
+		return code;
+	*server_out = GIVE(server);
+	return ERR_OK;
+}
+
+/* Answers that are being sent get a moment to arrive. */
+static void settle(const struct server *server, int64_t until_ms)
+{
+	const struct timespec pause = {0, SETTLE_POLL_MS * 1000000L};
+	while (atomic_load(&server->app->exchanges) > 0 &&
+	    clock_mono_ms() < until_ms)
+		nanosleep(&pause, NULL);
+}
+
+bool server_drain(struct server *server, int64_t timeout_ms)
+{
+	int64_t until = clock_mono_ms() + timeout_ms;
+	atomic_store(&server->app->stopping, true);
+	if (!jobs_drain(server->app->jobs, timeout_ms))
+		return false;
+	settle(server, until);
+	return true;
+}
+
+void server_close(struct server *server)
+{
+	if (server == NULL)
+		return;
+	stop_timer(server);
+	for (size_t i = 0; i < LISTENER_COUNT; i++) {
+		struct listener *listener = &server->listeners[i];
+		if (listener->daemon != NULL)
+			MHD_stop_daemon(listener->daemon);
+		peers_close(listener->peers);
+	}
+	public_close();
+	pthread_cond_destroy(&server->stop);
+	pthread_mutex_destroy(&server->lock);
+	free(server);
+}
+
+static const struct listener *find(
+    const struct server *server, const char *name)
+{
+	for (size_t i = 0; i < LISTENER_COUNT; i++)
+		if (strcmp(server->listeners[i].service->name, name) == 0)
+			return &server->listeners[i];
+	return NULL;
+}
+
+uint16_t server_port(const struct server *server, const char *name)
+{
+	const struct listener *listener = find(server, name);
+	if (listener == NULL || listener->daemon == NULL)
+		return 0;
+	const union MHD_DaemonInfo *info =
+	    MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_BIND_PORT);
+	return info == NULL ? 0 : info->port;
+}
+
+unsigned server_connections(const struct server *server, const char *name)
+{
+	const struct listener *listener = find(server, name);
+	return listener == NULL ? 0 : peers_count(listener->peers);
+}

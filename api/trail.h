@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What an exchange leaves in the audit log. */
+#ifndef API_TRAIL_H
+#define API_TRAIL_H
+
+#include "api/exchange.h"
+#include "store/audit.h"
+
+/* Adds ENTRY to BATCH; actor, source, request id and, where absent, the result
+ * "granted" and the path's cluster are filled in. */
+void trail_add(const struct exchange *x, struct batch *batch,
+    const struct audit_entry *entry);
+/* As trail_add in a batch of its own, committed.  Waits. */
+MUST_CHECK enum err_code trail_commit(const struct exchange *x,
+    const struct audit_entry *entry, struct err *err);
+
+/*
+ * Is the refusal ERR one for the log: of a caller who is known, for what they
+ * may not do?  Refusals of the unknown are counted alone, so that nobody can
+ * fill the disk without an account.
+ */
+bool trail_wants(const struct exchange *x, const struct err *err);
+/* Commits the refusal, as often as the caller's rate allows.  Waits. */
+void trail_refusal(const struct exchange *x, const struct err *err);
+
+#endif
