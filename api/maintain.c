@@ -9,11 +9,8 @@
 #include "base/log.h"
 #include "ca/ceremony.h"
 #include "hsm/hsm.h"
-#include "policies/names.h"
 
 #define STORE_ALARM_PERCENT 80
-/* Least life of the server's own certificate, however short the last one's. */
-#define TLS_TTL_MIN 3600
 
 struct maintenance {
 	struct app *app;
@@ -57,45 +54,14 @@ bool maintain_tls_is_due(const struct tls_validity *validity, int64_t now)
 	return now - validity->not_before > life / 3 * 2;
 }
 
-static enum err_code order_certificate(struct app *app,
-    const struct names *names, int64_t ttl, struct err *err)
-{
-	OWNED(secret) key = NULL;
-	OWNED(certificate) certificate = NULL;
-	OWNED_BUF(chain);
-	const struct service_order order = {
-	    .profile = "api-server",
-	    .names = names,
-	    .ttl = ttl,
-	    .requester = "system",
-	};
-	enum err_code code =
-	    service_issue(app->ca, &order, &key, &certificate, err);
-	if (code != ERR_OK)
-		return code;
-	OWNED(issuer_set) issuers = ca_issuers(app->ca);
-	const struct issuer *issuer =
-	    issuer_set_find(issuers, certificate->issuer);
-	pem_put(&chain, "CERTIFICATE",
-	    BYTES(certificate->der, certificate->der_len));
-	if (issuer != NULL)
-		issuer_chain_pem(issuers, issuer, true, &chain);
-	return tls_replace(
-	    app->tls, buf_bytes(&chain), secret_bytes(key), err);
-}
-
 static enum err_code renew_tls(struct app *app, struct err *err)
 {
 	struct tls_validity validity = tls_validity(app->tls);
-	OWNED(names) names = NULL;
 	if (!maintain_tls_is_due(&validity, clock_now()))
 		return ERR_OK;
-	int64_t ttl = validity.not_after - validity.not_before;
-	enum err_code code =
-	    service_server_names(app->config, &names, err);
+	enum err_code code = service_server(app->ca, app->config, NULL, err);
 	if (code == ERR_OK)
-		code = order_certificate(app, names,
-		    ttl < TLS_TTL_MIN ? TLS_TTL_MIN : ttl, err);
+		code = tls_reload(app->tls, err);
 	if (code == ERR_OK)
 		LOG(INFO, "renewed the certificate of the API listener");
 	return code;

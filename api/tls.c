@@ -23,10 +23,10 @@ struct tls_credentials {
 };
 
 /* Invariant: current is never NULL after tls_open; lock guards the pointer, and
- * replacing serialises those who write the files. */
+ * reloading serialises those who may rename the key. */
 struct tls {
 	char *certificate, *key, *next_key;
-	pthread_mutex_t lock, replacing;
+	pthread_mutex_t lock, reloading;
 	struct tls_credentials *current;
 };
 
@@ -137,7 +137,7 @@ enum err_code tls_open(const char *certificate, const char *key,
 	tls->key = mem_strdup(key);
 	tls->next_key = mem_printf("%s.next", key);
 	pthread_mutex_init(&tls->lock, NULL);
-	pthread_mutex_init(&tls->replacing, NULL);
+	pthread_mutex_init(&tls->reloading, NULL);
 	enum err_code code = load(tls, &tls->current, err);
 	if (code != ERR_OK)
 		return code;
@@ -151,7 +151,7 @@ void tls_close(struct tls *tls)
 		return;
 	tls_end(tls->current);
 	pthread_mutex_destroy(&tls->lock);
-	pthread_mutex_destroy(&tls->replacing);
+	pthread_mutex_destroy(&tls->reloading);
 	free(tls->certificate);
 	free(tls->key);
 	free(tls->next_key);
@@ -179,31 +179,9 @@ static enum err_code reload_locked(struct tls *tls, struct err *err)
 
 enum err_code tls_reload(struct tls *tls, struct err *err)
 {
-	pthread_mutex_lock(&tls->replacing);
+	pthread_mutex_lock(&tls->reloading);
 	enum err_code code = reload_locked(tls, err);
-	pthread_mutex_unlock(&tls->replacing);
-	return code;
-}
-
-static enum err_code replace_locked(struct tls *tls, struct bytes chain_pem,
-    struct bytes key_pem, struct err *err)
-{
-	enum err_code code = fs_write(tls->next_key, 0600, key_pem, err);
-	if (code != ERR_OK)
-		return code;
-	code = fs_write(tls->certificate, 0644, chain_pem, err);
-	if (code != ERR_OK)
-		return code;
-	/* From here on the old key no longer fits: load() completes it. */
-	return reload_locked(tls, err);
-}
-
-enum err_code tls_replace(struct tls *tls, struct bytes chain_pem,
-    struct bytes key_pem, struct err *err)
-{
-	pthread_mutex_lock(&tls->replacing);
-	enum err_code code = replace_locked(tls, chain_pem, key_pem, err);
-	pthread_mutex_unlock(&tls->replacing);
+	pthread_mutex_unlock(&tls->reloading);
 	return code;
 }
 

@@ -29,13 +29,6 @@ DEFINE_CLEANUP(tls, tls_close)
  * everything is as before.  Errors: as tls_open. */
 MUST_CHECK enum err_code tls_reload(struct tls *tls, struct err *err);
 
-/*
- * Writes a new pair into the files, so that a crash at any moment leaves one
- * that loads, and loads it.  CHAIN_PEM: leaf first.
- */
-MUST_CHECK enum err_code tls_replace(struct tls *tls, struct bytes chain_pem,
-    struct bytes key_pem, struct err *err);
-
 struct tls_validity {
 	int64_t not_before, not_after;	/* seconds, of the leaf */
 };

@@ -79,7 +79,9 @@ MUST_CHECK enum err_code service_issue(struct ca *ca,
  */
 MUST_CHECK enum err_code service_server(struct ca *ca,
     const struct config *config, int64_t *renew_after_out, struct err *err);
-/* Certificate and key of a service as two files: leaf, issuers, root; PKCS#8. */
+/* Certificate and key of a service as two files: leaf, issuers, root; PKCS#8.
+ * The key is written as KEY_PATH.next first: a loader takes it where only it
+ * fits the certificate, so that a stop at any moment leaves a pair. */
 MUST_CHECK enum err_code service_write(struct ca *ca,
     const struct certificate *certificate, const struct secret *key_pem,
     const char *cert_path, const char *key_path, struct err *err);

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ca/ceremony.h"
 
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
 #include "base/fs.h"
 #include "base/net.h"
 
@@ -30,6 +34,20 @@ static enum err_code server_names(
 	return ERR_OK;
 }
 
+/* The last of three steps: key beside its place, certificate, key in its place.
+ * Who stops in between leaves a pair that the loader can tell: either the old
+ * one, or the certificate and the key beside. */
+static enum err_code take_place(
+    const char *next, const char *path, struct err *err)
+{
+	OWNED_STR(dir) = fs_dirname(path);
+
+	if (rename(next, path) != 0)
+		return err_fail(err, ERR_IO, "rename %s to %s: %s", next, path,
+		    strerror(errno));
+	return fs_sync_dir(dir, err);
+}
+
 enum err_code service_write(struct ca *ca,
     const struct certificate *certificate, const struct secret *key_pem,
     const char *cert_path, const char *key_path, struct err *err)
@@ -46,10 +64,12 @@ enum err_code service_write(struct ca *ca,
 	pem_put(&pem, "CERTIFICATE",
 	    BYTES(certificate->der, certificate->der_len));
 	issuer_chain_pem(issuers, issuer, true, &pem);
-	if ((code = fs_write(key_path, 0600, secret_bytes(key_pem), err)) !=
-	    ERR_OK)
+	OWNED_STR(next) = mem_printf("%s.next", key_path);
+	if ((code = fs_write(next, 0600, secret_bytes(key_pem), err)) !=
+		ERR_OK ||
+	    (code = fs_write(cert_path, 0644, buf_bytes(&pem), err)) != ERR_OK)
 		return code;
-	return fs_write(cert_path, 0644, buf_bytes(&pem), err);
+	return take_place(next, key_path, err);
 }
 
 enum err_code service_server(struct ca *ca, const struct config *config,
