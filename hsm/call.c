@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config.h"
 
-#include <linux/futex.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "hsm/call.h"
 #include "hsm/object.h"
 
@@ -150,32 +145,4 @@ bool call_take_reply(struct call *call, const struct frame *frame)
 	buf_put(call->spill, fields.next, fields.left);
 	call->reply = buf_bytes(call->spill);
 	return true;
-}
-
-/* The word is the futex, so that nothing is set up or torn down for a call. */
-static void futex_wait(atomic_uint *word, unsigned while_is, int64_t until_ms)
-{
-	struct timespec until = {.tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000};
-
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, while_is, &until,
-	    NULL, FUTEX_BITSET_MATCH_ANY);
-}
-
-enum call_state call_wait(struct call *call, int64_t deadline)
-{
-	unsigned state;
-
-	while ((state = atomic_load_explicit(
-		    &call->state, memory_order_acquire)) == CALL_PENDING) {
-		if (clock_mono_ms() >= deadline)
-			break;
-		futex_wait(&call->state, CALL_PENDING, deadline);
-	}
-	return (enum call_state)state;
-}
-
-void call_wake(atomic_uint *state)
-{
-	syscall(SYS_futex, state, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
 }

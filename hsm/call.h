@@ -37,7 +37,7 @@ struct call {
 	size_t room;
 	struct buf *spill;
 
-	atomic_uint state;	/* enum call_state; the futex of the waiter */
+	atomic_uint state;	/* enum call_state */
 	enum wire_status status;
 	struct bytes reply;	/* within SPACE or SPILL */
 	char text[160];		/* of a reply that is not OK; for the log */
@@ -56,10 +56,5 @@ MUST_CHECK bool call_write(const struct call *call, uint32_t id, struct buf *out
 /* Copies a reply into CALL; does not change its state.  False when the reply is
  * against the protocol. */
 MUST_CHECK bool call_take_reply(struct call *call, const struct frame *frame);
-
-/* Blocks while the state is CALL_PENDING, until DEADLINE (clock_mono_ms). */
-enum call_state call_wait(struct call *call, int64_t deadline);
-/* Wakes the waiter at STATE.  The call may be gone by then: it is not touched. */
-void call_wake(atomic_uint *state);
 
 #endif

@@ -1,14 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config.h"
 
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "hsm/link.h"
 
 #define SLOT(link, seq) (&(link)->slots[(seq) % LINK_CALLS_MAX])
+
+/* A slot's waiter sleeps on one of these words, with its own bit of the word: so
+ * one system call wakes exactly those that a batch of replies has answered, and
+ * none of them runs before all are awake. */
+#define TURN_BITS 32
+#define TURNS (LINK_CALLS_MAX / TURN_BITS)
+#define TURN(seq) ((seq) % LINK_CALLS_MAX / TURN_BITS)
+#define TURN_BIT(seq) (UINT32_C(1) << ((seq) % TURN_BITS))
 
 /* Added to the load of a link whose worker has not answered for a tick. */
 #define STALLED (1U << 16)
@@ -41,6 +54,7 @@ struct link {
 	struct slot slots[LINK_CALLS_MAX];
 
 	_Atomic uint32_t load;	/* written under LOCK, read by anyone */
+	_Atomic uint32_t turns[TURNS]; /* grows after states have changed */
 	struct frame_inbox inbox; /* the supervisor's alone */
 };
 
@@ -141,16 +155,47 @@ enum link_submit link_submit(
 	return result;
 }
 
+static void futex_wait(
+    _Atomic uint32_t *word, uint32_t while_is, int64_t until_ms, uint32_t bit)
+{
+	struct timespec until = {.tv_sec = until_ms / 1000,
+	    .tv_nsec = until_ms % 1000 * 1000000};
+
+	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, while_is, &until,
+	    NULL, bit);
+}
+
+static enum call_state read_state(struct call *call)
+{
+	return (enum call_state)atomic_load_explicit(
+	    &call->state, memory_order_acquire);
+}
+
+/* CALL_PENDING when DEADLINE came first. */
+static enum call_state sleep_through(struct call *call, int64_t deadline)
+{
+	_Atomic uint32_t *word = &call->link->turns[TURN(call->id)];
+
+	for (;;) {
+		uint32_t turn =
+		    atomic_load_explicit(word, memory_order_acquire);
+		enum call_state state = read_state(call);
+
+		if (state != CALL_PENDING || clock_mono_ms() >= deadline)
+			return state;
+		futex_wait(word, turn, deadline, TURN_BIT(call->id));
+	}
+}
+
 enum call_state link_await(struct call *call, int64_t deadline)
 {
 	struct link *link = call->link;
-	enum call_state state = call_wait(call, deadline);
+	enum call_state state = sleep_through(call, deadline);
 
 	if (state != CALL_PENDING)
 		return state;
 	pthread_mutex_lock(&link->lock);
-	state = (enum call_state)atomic_load_explicit(
-	    &call->state, memory_order_acquire);
+	state = read_state(call);
 	if (state == CALL_PENDING)
 		SLOT(link, call->id)->call = NULL;
 	pthread_mutex_unlock(&link->lock);
@@ -176,28 +221,36 @@ void link_attach(struct link *link, int fd)
 	pthread_mutex_unlock(&link->lock);
 }
 
-/* The waiters whose state was set under the lock, woken outside it. */
+/* Who is to be woken once the lock is free: for each word of turns, the bits. */
 struct wakes {
-	atomic_uint *states[LINK_CALLS_MAX];
-	size_t count;
+	uint32_t bits[TURNS];
 };
 
-static void settle(
-    struct slot *slot, enum call_state state, struct wakes *wakes)
+static void settle(struct link *link, uint64_t seq, enum call_state state,
+    struct wakes *wakes)
 {
+	struct slot *slot = SLOT(link, seq);
 	struct call *call = slot->call;
 
 	slot->call = NULL;
 	if (call == NULL)
 		return;
-	wakes->states[wakes->count++] = &call->state;
+	wakes->bits[TURN(seq)] |= TURN_BIT(seq);
 	atomic_store_explicit(&call->state, state, memory_order_release);
 }
 
-static void wake_all(const struct wakes *wakes)
+/* The calls may be gone by now and are not touched. */
+static void wake_all(struct link *link, const struct wakes *wakes)
 {
-	for (size_t i = 0; i < wakes->count; i++)
-		call_wake(wakes->states[i]);
+	for (size_t i = 0; i < TURNS; i++) {
+		_Atomic uint32_t *word = &link->turns[i];
+
+		if (wakes->bits[i] == 0)
+			continue;
+		atomic_fetch_add_explicit(word, 1, memory_order_release);
+		syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX,
+		    NULL, NULL, wakes->bits[i]);
+	}
 }
 
 /* True when the frame answers the oldest request as the protocol says. */
@@ -210,7 +263,7 @@ static bool deliver(
 		return false;
 	if (slot->call != NULL && !call_take_reply(slot->call, frame))
 		return false;
-	settle(slot, CALL_ANSWERED, wakes);
+	settle(link, link->first, CALL_ANSWERED, wakes);
 	link->first++;
 	link->answered++;
 	return true;
@@ -237,11 +290,10 @@ static bool deliver_all(
 
 static bool take_replies(struct link *link, enum link_end *end_out)
 {
-	struct wakes wakes;
+	struct wakes wakes = {{0}};
 	uint64_t first = link->first;
 	bool more;
 
-	wakes.count = 0;
 	pthread_mutex_lock(&link->lock);
 	more = deliver_all(link, &wakes, end_out);
 	if (link->first != first) {
@@ -250,7 +302,7 @@ static bool take_replies(struct link *link, enum link_end *end_out)
 	}
 	publish_load(link);
 	pthread_mutex_unlock(&link->lock);
-	wake_all(&wakes);
+	wake_all(link, &wakes);
 	frame_forget(&link->inbox);
 	return more;
 }
@@ -313,9 +365,8 @@ const char *link_end_text(enum link_end end)
 
 void link_detach(struct link *link)
 {
-	struct wakes wakes;
+	struct wakes wakes = {{0}};
 
-	wakes.count = 0;
 	pthread_mutex_lock(&link->lock);
 	if (link->fd >= 0)
 		shutdown(link->fd, SHUT_RDWR);
@@ -323,11 +374,11 @@ void link_detach(struct link *link)
 	while (link->sending)
 		pthread_cond_wait(&link->sent, &link->lock);
 	for (; link->first < link->last; link->first++)
-		settle(SLOT(link, link->first), CALL_LOST, &wakes);
+		settle(link, link->first, CALL_LOST, &wakes);
 	frame_drop(&link->out, 0);
 	publish_load(link);
 	pthread_mutex_unlock(&link->lock);
-	wake_all(&wakes);
+	wake_all(link, &wakes);
 	frame_inbox_free(&link->inbox);
 }
 
