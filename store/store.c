@@ -169,13 +169,14 @@ enum err_code store_find(struct store *store, enum table table,
 	struct snapshot *snapshot;
 	enum err_code code;
 
-	buf_reset(value);
+	if (value != NULL)
+		buf_reset(value);
 	if (is_key(key)) {
 		code = ops->snapshot_open(store->engine, &snapshot, err);
 		if (code != ERR_OK)
 			return code;
 		code = ops->find(snapshot, table, key, &record, err);
-		if (code == ERR_OK)
+		if (code == ERR_OK && value != NULL)
 			buf_put_bytes(value, record.value);
 		ops->snapshot_close(snapshot);
 		if (code != ERR_OK)

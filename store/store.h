@@ -45,7 +45,8 @@ void store_close(struct store *store);
 DEFINE_CLEANUP(store, store_close)
 
 /*
- * Reads one record into VALUE (replacing its content).  Absence is normal:
+ * Reads one record into VALUE (replacing its content); VALUE may be NULL where
+ * the revision alone is wanted, which costs no copy.  Absence is normal:
  * *found_out tells.  REVISION_OUT may be NULL; a record's revision is 1 when
  * put into absence and grows by one with each put; 0 means absent.  Never waits
  * for a writer.  No key is empty or longer than STORE_KEY_MAX.
