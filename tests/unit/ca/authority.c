@@ -181,13 +181,12 @@ struct serial authority_serial(uint32_t n)
 	return serial;
 }
 
-void authority_record_until(struct authority *authority, const char *issuer,
-    uint32_t n, int64_t not_after)
+void authority_add_record(struct authority *authority, struct batch *batch,
+    const char *issuer, uint32_t n, int64_t not_after)
 {
-	OWNED(batch) batch = batch_new();
 	OWNED(certificate) record = mem_zalloc(sizeof(*record));
-	struct err err;
 
+	(void)authority;
 	record->serial = authority_serial(n);
 	record->state = CERTIFICATE_VALID;
 	record->issuer = mem_strdup(issuer);
@@ -203,6 +202,15 @@ void authority_record_until(struct authority *authority, const char *issuer,
 	record->der = mem_zalloc(record->der_len);
 	memcpy(record->der, record->serial.octets, record->serial.len);
 	certificate_put(batch, record);
+}
+
+void authority_record_until(struct authority *authority, const char *issuer,
+    uint32_t n, int64_t not_after)
+{
+	OWNED(batch) batch = batch_new();
+	struct err err;
+
+	authority_add_record(authority, batch, issuer, n, not_after);
 	assert_ok(store_commit(authority->store, batch, &err), &err);
 }
 

@@ -37,9 +37,11 @@ struct serial authority_serial(uint32_t n);
 /* Records N as issued by ISSUER, valid for a year from now. */
 void authority_record(
     struct authority *authority, const char *issuer, uint32_t n);
-/* As that, with the state and the end that RECORD wants. */
 void authority_record_until(struct authority *authority, const char *issuer,
     uint32_t n, int64_t not_after);
+/* The same, added to BATCH, for those who need many. */
+void authority_add_record(struct authority *authority, struct batch *batch,
+    const char *issuer, uint32_t n, int64_t not_after);
 /* Commits the revocation of N and tells the CA. */
 void authority_revoke(
     struct authority *authority, uint32_t n, uint8_t reason);
