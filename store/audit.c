@@ -51,8 +51,8 @@ static enum err_code walk_from(
 
 	if (sequence > 0)
 		key_add_u64(&key, sequence);
-	return walk->ops->cursor_open(walk->snapshot, TABLE_AUDIT,
-	    key_bytes(&key), &walk->cursor, err);
+	return walk->ops->cursor_open(
+	    walk->snapshot, TABLE_AUDIT, key_bytes(&key), &walk->cursor, err);
 }
 
 /* The chain as the head record of the walk's snapshot says. */
@@ -71,7 +71,8 @@ static enum err_code walk_head(
 enum err_code audit_head(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
-	OWNED(chain) chain = NULL;
+	OWNED(chain)
+	chain = NULL;
 	OWNED_WALK(walk);
 	enum err_code code;
 
@@ -135,8 +136,8 @@ static enum err_code read_end(
 		return code;
 	chain_head(end, &head);
 	if ((code = walk_from(&walk, head.sequence + 1, err)) != ERR_OK ||
-	    (code = walk.ops->cursor_next(
-		 walk.cursor, &key, &record, err)) != ERR_OK)
+	    (code = walk.ops->cursor_next(walk.cursor, &key, &record, err)) !=
+		ERR_OK)
 		return code;
 	if (record.revision != 0)
 		return err_fail(err, ERR_CORRUPT,
@@ -147,8 +148,8 @@ static enum err_code read_end(
 }
 
 /* Follows at most a page of entries, up to number LAST. */
-static enum err_code follow_page(struct store *store, struct chain *chain,
-    uint64_t last, struct err *err)
+static enum err_code follow_page(
+    struct store *store, struct chain *chain, uint64_t last, struct err *err)
 {
 	OWNED_WALK(walk);
 	struct audit_head at;
@@ -156,8 +157,8 @@ static enum err_code follow_page(struct store *store, struct chain *chain,
 
 	chain_head(chain, &at);
 	if ((code = walk_open(&walk, store, err)) != ERR_OK ||
-	    (code = walk_from(&walk, at.sequence == 0 ? 0 : at.sequence + 1,
-		 err)) != ERR_OK)
+	    (code = walk_from(
+		 &walk, at.sequence == 0 ? 0 : at.sequence + 1, err)) != ERR_OK)
 		return code;
 	for (unsigned i = 0; i < PAGE_ENTRIES && at.sequence < last; i++) {
 		struct record record;
@@ -184,8 +185,8 @@ static bool same_state(const struct chain *a, const struct chain *b)
 	chain_head(a, &x);
 	chain_head(b, &y);
 	return x.sequence == y.sequence &&
-	    memcmp(x.hash, y.hash, sizeof(x.hash)) == 0 &&
-	    chain_time_ms(a) == chain_time_ms(b);
+	       memcmp(x.hash, y.hash, sizeof(x.hash)) == 0 &&
+	       chain_time_ms(a) == chain_time_ms(b);
 }
 
 /* Entries up to the head never change, so that pages may be of different
@@ -193,8 +194,10 @@ static bool same_state(const struct chain *a, const struct chain *b)
 enum err_code audit_verify(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
-	OWNED(chain) chain = NULL;
-	OWNED(chain) end = NULL;
+	OWNED(chain)
+	chain = NULL;
+	OWNED(chain)
+	end = NULL;
 	struct audit_head at, last;
 	enum err_code code;
 

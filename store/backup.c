@@ -15,7 +15,7 @@
 /* A file that gets its name once it is whole; what is left of it otherwise
  * goes with its scope. */
 struct draft {
-	char *path;	/* NULL: nothing to remove */
+	char *path; /* NULL: nothing to remove */
 	int fd;
 };
 
@@ -77,7 +77,8 @@ static enum err_code draft_publish(
 
 static enum err_code verify_copy(const char *path, struct err *err)
 {
-	OWNED(store) copy = NULL;
+	OWNED(store)
+	copy = NULL;
 	struct audit_head head;
 	enum err_code code = store_open_copy(path, &copy, err);
 
@@ -134,7 +135,8 @@ static enum err_code restore_into(
 {
 	OWNED_STR(data) = fs_join(dir, FOLDER_DATA);
 	OWNED_STR(lock) = fs_join(dir, FOLDER_LOCK);
-	OWNED(store) store = NULL;
+	OWNED(store)
+	store = NULL;
 	const struct store_options options = {.path = dir, .read_only = true};
 	struct audit_head head;
 	enum err_code code = write_copy(copy, data, err);
@@ -151,10 +153,10 @@ static enum err_code restore_into(
 	return code;
 }
 
-enum err_code store_restore(
-    const char *path, const char *dir, struct err *err)
+enum err_code store_restore(const char *path, const char *dir, struct err *err)
 {
-	OWNED(store) copy = NULL;
+	OWNED(store)
+	copy = NULL;
 	struct audit_head head;
 	bool made;
 	enum err_code code;

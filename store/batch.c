@@ -40,7 +40,7 @@ void batch_reset(struct batch *batch)
 bool batch_is_empty(const struct batch *batch)
 {
 	return batch->change_count == 0 && batch->requirement_count == 0 &&
-	    batch->audit_count == 0;
+	       batch->audit_count == 0;
 }
 
 struct bytes batch_octets(const struct batch *batch, struct span span)
@@ -83,8 +83,8 @@ static void add_change(struct batch *batch, const struct change *change)
 	batch->changes[batch->change_count++] = *change;
 }
 
-void batch_put(struct batch *batch, enum table table, struct bytes key,
-    struct bytes value)
+void batch_put(
+    struct batch *batch, enum table table, struct bytes key, struct bytes value)
 {
 	struct change change = {.table = table, .is_put = true};
 
@@ -109,8 +109,8 @@ void batch_require_absent(
 	batch_require_revision(batch, table, key, 0);
 }
 
-void batch_require_revision(struct batch *batch, enum table table,
-    struct bytes key, uint64_t revision)
+void batch_require_revision(
+    struct batch *batch, enum table table, struct bytes key, uint64_t revision)
 {
 	if (table >= TABLE_COUNT)
 		abort();

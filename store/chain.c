@@ -13,13 +13,14 @@ struct chain {
 	uint64_t sequence;
 	int64_t time_ms;
 	uint8_t head[HASH_SIZE];
-	EVP_MD *sha256;		/* fetched once: a fetch costs more than a hash */
+	EVP_MD *sha256; /* fetched once: a fetch costs more than a hash */
 	EVP_MD_CTX *ctx;
 };
 
 enum err_code chain_new(struct chain **chain_out, struct err *err)
 {
-	OWNED(chain) chain = mem_zalloc(sizeof(*chain));
+	OWNED(chain)
+	chain = mem_zalloc(sizeof(*chain));
 
 	chain->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	chain->ctx = EVP_MD_CTX_new();
@@ -82,10 +83,10 @@ static bool hash_parts(struct chain *chain, uint8_t prefix, struct bytes a,
     struct bytes b, uint8_t hash[static HASH_SIZE])
 {
 	return EVP_DigestInit_ex2(chain->ctx, chain->sha256, NULL) == 1 &&
-	    EVP_DigestUpdate(chain->ctx, &prefix, 1) == 1 &&
-	    EVP_DigestUpdate(chain->ctx, a.data, a.len) == 1 &&
-	    EVP_DigestUpdate(chain->ctx, b.data, b.len) == 1 &&
-	    EVP_DigestFinal_ex(chain->ctx, hash, NULL) == 1;
+	       EVP_DigestUpdate(chain->ctx, &prefix, 1) == 1 &&
+	       EVP_DigestUpdate(chain->ctx, a.data, a.len) == 1 &&
+	       EVP_DigestUpdate(chain->ctx, b.data, b.len) == 1 &&
+	       EVP_DigestFinal_ex(chain->ctx, hash, NULL) == 1;
 }
 
 /* Moves head(n-1) to head(n) over ENTRY. */
@@ -139,8 +140,7 @@ enum err_code chain_follow(
 	if (entry.time_ms < chain->time_ms)
 		return err_fail(err, ERR_CORRUPT,
 		    "audit entry %llu is older than the one before it", want);
-	code = advance(chain,
-	    BYTES(record.data, record.len - HASH_SIZE), err);
+	code = advance(chain, BYTES(record.data, record.len - HASH_SIZE), err);
 	if (code != ERR_OK)
 		return code;
 	if (memcmp(chain->head, head, HASH_SIZE) != 0)
@@ -187,8 +187,8 @@ static const char *take_text(struct reader *reader)
 	return *text == '\0' ? NULL : text;
 }
 
-bool chain_parse(struct bytes record, struct audit_entry *entry,
-    const uint8_t **head_out)
+bool chain_parse(
+    struct bytes record, struct audit_entry *entry, const uint8_t **head_out)
 {
 	const char **const texts[] = TEXTS(entry);
 	struct reader reader;

@@ -73,8 +73,8 @@ enum err_code folder_prepare(
 
 	if (!fs_exists(path)) {
 		if (!options->create)
-			return err_refuse(
-			    err, ERR_NOT_FOUND, "there is no store at %s", path);
+			return err_refuse(err, ERR_NOT_FOUND,
+			    "there is no store at %s", path);
 		if ((code = make_folder(path, err)) != ERR_OK)
 			return code;
 	}

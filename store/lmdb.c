@@ -4,43 +4,31 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
-#include <semaphore.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "store/folder.h"
+#include "store/slots.h"
 
-/* Address space, not disk: the file is sparse.  The sanitizers shadow it. */
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define MAP_SIZE_DEFAULT ((size_t)1 << 30)
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MAP_SIZE_DEFAULT ((size_t)1 << 30)
-#endif
-#endif
-#ifndef MAP_SIZE_DEFAULT
+/* Address space, not disk: the file is sparse. */
 #define MAP_SIZE_DEFAULT ((size_t)64 << 30)
-#endif
-
-#define SNAPSHOTS_MAX 256	/* open at once in this process */
-#define READERS_MAX 1024	/* and in all processes */
-#define SNAPSHOT_WAIT_S 10
+#define SNAPSHOTS_MAX 256 /* open at once in this process */
+#define READERS_MAX 1024 /* and in all processes */
+#define SNAPSHOT_WAIT_MS 10000
 #define REVISION_SIZE 8
 
 /* A read transaction that is kept for reuse: its renewal takes no lock. */
 struct snapshot {
-	_Alignas(64) atomic_bool taken;
-	MDB_txn *txn;		/* NULL until first used; reset when free */
+	MDB_txn *txn; /* NULL until first used; reset when free */
 	struct lmdb *lmdb;
+	unsigned slot;
 };
 
 struct cursor {
-	MDB_cursor *cursor;	/* NULL: the table is not there */
+	MDB_cursor *cursor; /* NULL: the table is not there */
 	MDB_cursor_op next;
 	MDB_val key;
 	uint8_t from[];
@@ -49,16 +37,16 @@ struct cursor {
 struct transaction {
 	struct lmdb *lmdb;
 	MDB_txn *txn;
-	MDB_cursor *cursors[TABLE_COUNT];	/* freed with the txn */
+	MDB_cursor *cursors[TABLE_COUNT]; /* freed with the txn */
 };
 
 struct lmdb {
-	struct engine engine;	/* first */
+	struct engine engine; /* first */
 	MDB_env *env;
 	MDB_dbi tables[TABLE_COUNT];
-	bool present[TABLE_COUNT];	/* read-only: an older store lacks some */
+	bool present[TABLE_COUNT]; /* read-only: an older store lacks some */
 	struct transaction transaction;
-	sem_t free_snapshots;
+	struct slots *slots; /* which snapshots are taken */
 	struct snapshot snapshots[SNAPSHOTS_MAX];
 };
 
@@ -99,7 +87,8 @@ static MDB_val to_val(struct bytes bytes)
 static enum err_code unpack(
     const MDB_val *value, struct record *record, struct err *err)
 {
-	struct reader reader = reader_over(BYTES(value->mv_data, value->mv_size));
+	struct reader reader =
+	    reader_over(BYTES(value->mv_data, value->mv_size));
 
 	record->revision = reader_u64(&reader);
 	record->value = reader_take(&reader, reader.left);
@@ -110,53 +99,6 @@ static enum err_code unpack(
 
 /* ---- snapshots ---- */
 
-/* Each thread begins its search at a place of its own. */
-static unsigned first_place(void)
-{
-	static atomic_uint threads;
-	static _Thread_local unsigned place;
-
-	if (place == 0)
-		place = 1 + atomic_fetch_add(&threads, 1) % SNAPSHOTS_MAX;
-	return place - 1;
-}
-
-/* The semaphore has counted one free place for the caller. */
-static struct snapshot *take_snapshot(struct lmdb *lmdb)
-{
-	for (unsigned i = first_place();; i++) {
-		struct snapshot *snapshot = &lmdb->snapshots[i % SNAPSHOTS_MAX];
-
-		if (!atomic_load_explicit(
-			&snapshot->taken, memory_order_relaxed) &&
-		    !atomic_exchange_explicit(
-			&snapshot->taken, true, memory_order_acquire))
-			return snapshot;
-	}
-}
-
-static void free_snapshot(struct snapshot *snapshot)
-{
-	atomic_store_explicit(&snapshot->taken, false, memory_order_release);
-	sem_post(&snapshot->lmdb->free_snapshots);
-}
-
-static enum err_code wait_for_place(struct lmdb *lmdb, struct err *err)
-{
-	struct timespec until;
-
-	if (sem_trywait(&lmdb->free_snapshots) == 0)
-		return ERR_OK;
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += SNAPSHOT_WAIT_S;
-	while (sem_clockwait(&lmdb->free_snapshots, CLOCK_MONOTONIC, &until))
-		if (errno != EINTR)
-			return err_fail(err, ERR_STORE,
-			    "%d snapshots are open, none closed in %d s",
-			    SNAPSHOTS_MAX, SNAPSHOT_WAIT_S);
-	return ERR_OK;
-}
-
 static int start_reading(struct lmdb *lmdb, MDB_txn **txn)
 {
 	int dead;
@@ -165,36 +107,36 @@ static int start_reading(struct lmdb *lmdb, MDB_txn **txn)
 	if (*txn != NULL)
 		return mdb_txn_renew(*txn);
 	rc = mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, txn);
-	if (rc == MDB_READERS_FULL &&
-	    mdb_reader_check(lmdb->env, &dead) == 0 && dead > 0)
+	if (rc == MDB_READERS_FULL && mdb_reader_check(lmdb->env, &dead) == 0 &&
+	    dead > 0)
 		rc = mdb_txn_begin(lmdb->env, NULL, MDB_RDONLY, txn);
 	return rc;
 }
 
-static enum err_code snapshot_open(struct engine *engine,
-    struct snapshot **snapshot_out, struct err *err)
+static enum err_code snapshot_open(
+    struct engine *engine, struct snapshot **snapshot_out, struct err *err)
 {
 	struct lmdb *lmdb = (struct lmdb *)engine;
-	struct snapshot *snapshot;
-	enum err_code code = wait_for_place(lmdb, err);
+	unsigned slot;
 	int rc;
 
-	if (code != ERR_OK)
-		return code;
-	snapshot = take_snapshot(lmdb);
-	rc = start_reading(lmdb, &snapshot->txn);
+	if (!slots_take(lmdb->slots, SNAPSHOT_WAIT_MS, &slot))
+		return err_fail(err, ERR_STORE,
+		    "%d snapshots are open, none closed in %d ms",
+		    SNAPSHOTS_MAX, SNAPSHOT_WAIT_MS);
+	rc = start_reading(lmdb, &lmdb->snapshots[slot].txn);
 	if (rc != 0) {
-		free_snapshot(snapshot);
+		slots_give(lmdb->slots, slot);
 		return fail(rc, "begin reading", err);
 	}
-	*snapshot_out = snapshot;
+	*snapshot_out = &lmdb->snapshots[slot];
 	return ERR_OK;
 }
 
 static void snapshot_close(struct snapshot *snapshot)
 {
 	mdb_txn_reset(snapshot->txn);
-	free_snapshot(snapshot);
+	slots_give(snapshot->lmdb->slots, snapshot->slot);
 }
 
 static enum err_code find(struct snapshot *snapshot, enum table table,
@@ -307,8 +249,8 @@ static int point(struct transaction *transaction, enum table table,
 	int rc = 0;
 
 	if (*cursor == NULL)
-		rc = mdb_cursor_open(transaction->txn,
-		    transaction->lmdb->tables[table], cursor);
+		rc = mdb_cursor_open(
+		    transaction->txn, transaction->lmdb->tables[table], cursor);
 	if (rc != 0)
 		return rc;
 	return mdb_cursor_get(*cursor, key, value, MDB_SET);
@@ -336,8 +278,8 @@ static enum err_code write_record(struct transaction *transaction,
 	MDB_val name = to_val(key);
 	MDB_val value = {REVISION_SIZE + record->value.len, NULL};
 	uint8_t *into;
-	int rc = mdb_cursor_put(transaction->cursors[table], &name, &value,
-	    MDB_RESERVE | flags);
+	int rc = mdb_cursor_put(
+	    transaction->cursors[table], &name, &value, MDB_RESERVE | flags);
 
 	if (rc == MDB_KEYEXIST)
 		return err_fail(err, ERR_CORRUPT,
@@ -380,8 +322,7 @@ static enum err_code append(struct transaction *transaction, enum table table,
 		    &transaction->cursors[table]);
 	if (rc != 0)
 		return fail(rc, table_names[table], err);
-	return write_record(
-	    transaction, table, key, &record, MDB_APPEND, err);
+	return write_record(transaction, table, key, &record, MDB_APPEND, err);
 }
 
 static enum err_code erase(struct transaction *transaction, enum table table,
@@ -426,14 +367,14 @@ static bool extend(int fd, uint64_t size)
 {
 	struct stat st;
 
-	return fstat(fd, &st) == 0 &&
-	    ((uint64_t)st.st_size >= size || ftruncate(fd, (off_t)size) == 0);
+	return fstat(fd, &st) == 0 && ((uint64_t)st.st_size >= size ||
+					  ftruncate(fd, (off_t)size) == 0);
 }
 
 /*
- * Compacting leaves out freed pages.  It refuses a file that has lost pages; that
- * one is copied as it is.  Either way the free parts of pages may hold octets of
- * deleted records.
+ * Compacting leaves out freed pages.  It refuses a file that has lost pages;
+ * that one is copied as it is.  Either way the free parts of pages may hold
+ * octets of deleted records.
  */
 static enum err_code copy(struct engine *engine, int fd, struct err *err)
 {
@@ -451,8 +392,7 @@ static enum err_code copy(struct engine *engine, int fd, struct err *err)
 	return rc == 0 ? ERR_OK : fail(rc, "copy", err);
 }
 
-static void usage(
-    struct engine *engine, uint64_t *used_out, uint64_t *size_out)
+static void usage(struct engine *engine, uint64_t *used_out, uint64_t *size_out)
 {
 	struct lmdb *lmdb = (struct lmdb *)engine;
 	MDB_envinfo info = {0};
@@ -480,36 +420,36 @@ static void close_engine(struct engine *engine)
 			mdb_txn_abort(lmdb->snapshots[i].txn);
 	if (lmdb->env != NULL)
 		mdb_env_close(lmdb->env);
-	sem_destroy(&lmdb->free_snapshots);
+	slots_free(lmdb->slots);
 	free(lmdb);
 }
 
 static const struct engine_ops lmdb_ops = {
-	.close = close_engine,
-	.snapshot_open = snapshot_open,
-	.snapshot_close = snapshot_close,
-	.find = find,
-	.count = count,
-	.cursor_open = cursor_open,
-	.cursor_next = cursor_next,
-	.cursor_close = cursor_close,
-	.begin = begin,
-	.look = look,
-	.put = put,
-	.append = append,
-	.erase = erase,
-	.commit = commit,
-	.abort = abort_transaction,
-	.copy = copy,
-	.usage = usage,
-	.tend = tend,
+    .close = close_engine,
+    .snapshot_open = snapshot_open,
+    .snapshot_close = snapshot_close,
+    .find = find,
+    .count = count,
+    .cursor_open = cursor_open,
+    .cursor_next = cursor_next,
+    .cursor_close = cursor_close,
+    .begin = begin,
+    .look = look,
+    .put = put,
+    .append = append,
+    .erase = erase,
+    .commit = commit,
+    .abort = abort_transaction,
+    .copy = copy,
+    .usage = usage,
+    .tend = tend,
 };
 
 static int open_tables(struct lmdb *lmdb, bool read_only)
 {
 	MDB_txn *txn;
-	int rc = mdb_txn_begin(
-	    lmdb->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
+	int rc =
+	    mdb_txn_begin(lmdb->env, NULL, read_only ? MDB_RDONLY : 0, &txn);
 
 	if (rc != 0)
 		return rc;
@@ -526,8 +466,8 @@ static int open_tables(struct lmdb *lmdb, bool read_only)
 }
 
 /* Default sync flags: what is acknowledged is on the disk. */
-static int open_env(struct lmdb *lmdb, const struct store_options *options,
-    unsigned flags)
+static int open_env(
+    struct lmdb *lmdb, const struct store_options *options, unsigned flags)
 {
 	size_t map_size = options->map_size;
 	mdb_filehandle_t fd;
@@ -564,16 +504,13 @@ static int check_length(MDB_env *env)
 static enum err_code open_engine(const struct store_options *options,
     unsigned flags, struct engine **engine_out, struct err *err)
 {
-	struct lmdb *lmdb = aligned_alloc(64, sizeof(*lmdb));
+	struct lmdb *lmdb = mem_zalloc(sizeof(*lmdb));
 	int rc;
 
-	if (lmdb == NULL)
-		abort();
-	memset(lmdb, 0, sizeof(*lmdb));
 	lmdb->engine.ops = &lmdb_ops;
+	lmdb->slots = slots_new(SNAPSHOTS_MAX);
 	for (unsigned i = 0; i < SNAPSHOTS_MAX; i++)
-		lmdb->snapshots[i].lmdb = lmdb;
-	sem_init(&lmdb->free_snapshots, 0, SNAPSHOTS_MAX);
+		lmdb->snapshots[i] = (struct snapshot){NULL, lmdb, i};
 	rc = open_env(lmdb, options, flags);
 	if (rc == 0 && (flags & MDB_NOSUBDIR) != 0)
 		rc = check_length(lmdb->env);

@@ -8,15 +8,15 @@
 
 /* Raised when a store that is written now misleads an older program. */
 #define STORE_FORMAT 1
-#define FORMAT_RECORD 1		/* format of the record that says so */
+#define FORMAT_RECORD 1 /* format of the record that says so */
 
 struct scan {
 	struct engine *engine;
 	struct snapshot *snapshot;
 	struct cursor *cursor;
 	struct buf prefix;
-	struct buf from;	/* the first key may be this one ... */
-	bool skip_from;		/* ... which then is passed over */
+	struct buf from; /* the first key may be this one ... */
+	bool skip_from; /* ... which then is passed over */
 };
 
 /* ---- the format ---- */
@@ -59,19 +59,18 @@ static enum err_code judge_format(
 }
 
 /* *FOUND_OUT: the format is known; else the store is empty. */
-static enum err_code check_format(struct engine *engine, const char *path,
-    bool *found_out, struct err *err)
+static enum err_code check_format(
+    struct engine *engine, const char *path, bool *found_out, struct err *err)
 {
 	struct snapshot *snapshot;
 	struct record record;
 	uint64_t others = 0;
-	enum err_code code =
-	    engine->ops->snapshot_open(engine, &snapshot, err);
+	enum err_code code = engine->ops->snapshot_open(engine, &snapshot, err);
 
 	if (code != ERR_OK)
 		return code;
-	code = engine->ops->find(snapshot, TABLE_META,
-	    BYTES_STR(STORE_META_FORMAT), &record, err);
+	code = engine->ops->find(
+	    snapshot, TABLE_META, BYTES_STR(STORE_META_FORMAT), &record, err);
 	*found_out = code == ERR_OK && record.revision != 0;
 	if (*found_out)
 		code = judge_format(record.value, path, err);
@@ -79,13 +78,12 @@ static enum err_code check_format(struct engine *engine, const char *path,
 		code = engine->ops->count(snapshot, TABLE_META, &others, err);
 	engine->ops->snapshot_close(snapshot);
 	if (code == ERR_OK && others > 0)
-		return err_fail(
-		    err, ERR_CORRUPT, "%s: no format record", path);
+		return err_fail(err, ERR_CORRUPT, "%s: no format record", path);
 	return code;
 }
 
-static enum err_code settle_format(struct engine *engine,
-    const struct store_options *options, struct err *err)
+static enum err_code settle_format(
+    struct engine *engine, const struct store_options *options, struct err *err)
 {
 	bool found;
 	enum err_code code = check_format(engine, options->path, &found, err);
@@ -93,8 +91,8 @@ static enum err_code settle_format(struct engine *engine,
 	if (code != ERR_OK || found)
 		return code;
 	if (!options->create)
-		return err_refuse(err, ERR_NOT_FOUND,
-		    "there is no store at %s", options->path);
+		return err_refuse(err, ERR_NOT_FOUND, "there is no store at %s",
+		    options->path);
 	return write_format(engine, err);
 }
 
@@ -105,7 +103,8 @@ static enum err_code finish_open(struct engine *engine,
     const struct store_options *options, struct store **store_out,
     struct err *err)
 {
-	OWNED(store) store = mem_zalloc(sizeof(*store));
+	OWNED(store)
+	store = mem_zalloc(sizeof(*store));
 	enum err_code code;
 
 	store->engine = engine;
@@ -188,8 +187,8 @@ enum err_code store_find(struct store *store, enum table table,
 	return ERR_OK;
 }
 
-enum err_code store_count(struct store *store, enum table table,
-    uint64_t *count_out, struct err *err)
+enum err_code store_count(
+    struct store *store, enum table table, uint64_t *count_out, struct err *err)
 {
 	const struct engine_ops *ops = store->engine->ops;
 	struct snapshot *snapshot;
@@ -207,7 +206,8 @@ enum err_code scan_open(struct store *store, enum table table,
     struct err *err)
 {
 	const struct engine_ops *ops = store->engine->ops;
-	OWNED(scan) scan = mem_zalloc(sizeof(*scan));
+	OWNED(scan)
+	scan = mem_zalloc(sizeof(*scan));
 	enum err_code code;
 
 	scan->engine = store->engine;
@@ -227,7 +227,7 @@ enum err_code scan_open(struct store *store, enum table table,
 static bool begins_with(struct bytes key, struct bytes prefix)
 {
 	return key.len >= prefix.len &&
-	    bytes_equal(BYTES(key.data, prefix.len), prefix);
+	       bytes_equal(BYTES(key.data, prefix.len), prefix);
 }
 
 enum err_code scan_next(struct scan *scan, struct bytes *key,
@@ -235,8 +235,7 @@ enum err_code scan_next(struct scan *scan, struct bytes *key,
 {
 	const struct engine_ops *ops = scan->engine->ops;
 	struct record record;
-	enum err_code code =
-	    ops->cursor_next(scan->cursor, key, &record, err);
+	enum err_code code = ops->cursor_next(scan->cursor, key, &record, err);
 
 	if (code == ERR_OK && scan->skip_from && record.revision != 0 &&
 	    bytes_equal(*key, buf_bytes(&scan->from)))
@@ -244,8 +243,8 @@ enum err_code scan_next(struct scan *scan, struct bytes *key,
 	scan->skip_from = false;
 	if (code != ERR_OK)
 		return code;
-	*more_out = record.revision != 0 &&
-	    begins_with(*key, buf_bytes(&scan->prefix));
+	*more_out =
+	    record.revision != 0 && begins_with(*key, buf_bytes(&scan->prefix));
 	*value = record.value;
 	return ERR_OK;
 }

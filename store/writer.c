@@ -23,7 +23,7 @@ struct request {
 	struct batch *batch;
 	struct err *err;
 	enum err_code code;
-	sem_t done;		/* its own: waking many wakes no herd */
+	sem_t done; /* its own: waking many wakes no herd */
 };
 
 struct writer {
@@ -34,14 +34,14 @@ struct writer {
 	_Atomic(struct request *) queue;
 	sem_t wake;
 	atomic_bool stopping;
-	atomic_bool writable;	/* false once the disk has failed, for good */
+	atomic_bool writable; /* false once the disk has failed, for good */
 	atomic_uint_fast64_t commits, batches;
-	atomic_int_fast64_t waiting;	/* counted once queued: may dip below 0 */
+	atomic_int_fast64_t waiting; /* counted once queued: may dip below 0 */
 
 	/* The writer thread's alone. */
 	struct chain *chain;
-	bool chain_begun;	/* in this transaction */
-	int64_t now_ms;		/* of this transaction */
+	bool chain_begun; /* in this transaction */
+	int64_t now_ms; /* of this transaction */
 	struct buf record;
 };
 
@@ -73,10 +73,10 @@ static enum err_code change(struct writer *writer, struct transaction *tx,
 	for (size_t i = 0; i < batch->change_count; i++) {
 		const struct change *it = &batch->changes[i];
 		struct bytes key = batch_octets(batch, it->key);
-		enum err_code code = it->is_put
-		    ? ops->put(tx, it->table, key,
-			  batch_octets(batch, it->value), err)
-		    : ops->erase(tx, it->table, key, err);
+		enum err_code code =
+		    it->is_put ? ops->put(tx, it->table, key,
+				     batch_octets(batch, it->value), err)
+			       : ops->erase(tx, it->table, key, err);
 
 		if (code != ERR_OK)
 			return code;
@@ -102,8 +102,8 @@ static enum err_code begin_chain(
 	return code;
 }
 
-static enum err_code record_audit(struct writer *writer,
-    struct transaction *tx, const struct batch *batch, struct err *err)
+static enum err_code record_audit(struct writer *writer, struct transaction *tx,
+    const struct batch *batch, struct err *err)
 {
 	for (size_t i = 0; i < batch->audit_count; i++) {
 		struct key key = {.len = 0};
@@ -188,8 +188,8 @@ static enum err_code apply_all(struct writer *writer, struct request *first,
 }
 
 /* Gives the fault of the group to each member. */
-static void fail_all(struct request *first, const struct request *end,
-    const struct err *err)
+static void fail_all(
+    struct request *first, const struct request *end, const struct err *err)
 {
 	for (struct request *it = first; it != end; it = it->next) {
 		it->code = err->code;
@@ -270,7 +270,7 @@ static void wake_all(struct writer *writer, struct request *group)
 		if (group->code == ERR_OK)
 			atomic_fetch_add(&writer->batches, 1);
 		atomic_fetch_sub(&writer->waiting, 1);
-		sem_post(&group->done);	/* gone from here on */
+		sem_post(&group->done); /* gone from here on */
 		group = next;
 	}
 }
@@ -333,7 +333,7 @@ enum err_code writer_commit(
 	push(writer, &request);
 	atomic_fetch_add(&writer->waiting, 1);
 	while (sem_wait(&request.done) != 0)
-		continue;	/* EINTR: the writer still holds the request */
+		continue; /* EINTR: the writer still holds the request */
 	sem_destroy(&request.done);
 	if (request.code == ERR_OK)
 		batch_reset(batch);

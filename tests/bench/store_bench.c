@@ -35,7 +35,7 @@ static int64_t cpu_us(void)
 
 	getrusage(RUSAGE_SELF, &use);
 	return (use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000LL +
-	    use.ru_utime.tv_usec + use.ru_stime.tv_usec;
+	       use.ru_utime.tv_usec + use.ru_stime.tv_usec;
 }
 
 static void give_up(const char *what, const struct err *err)
@@ -112,7 +112,8 @@ static void commit(struct worker *worker, struct batch *batch)
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	for (uint64_t n = 1; !atomic_load(&stopping); n++) {
 		struct key serial = serial_of(worker->number, n);
@@ -167,7 +168,8 @@ static void bench_commits(uint32_t threads, int64_t seconds)
 
 static void bench_find(void)
 {
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	OWNED_BUF(value);
 	struct key serial = serial_of(1, 1);
 	struct err err = {0};
@@ -180,7 +182,8 @@ static void bench_find(void)
 	start = cpu_us();
 	for (unsigned i = 0; i < FINDS; i++)
 		if (store_find(store, TABLE_CERTIFICATES, key_bytes(&serial),
-			&value, NULL, &found, &err) != ERR_OK || !found)
+			&value, NULL, &found, &err) != ERR_OK ||
+		    !found)
 			give_up("find", &err);
 	printf("find of 900 octets: %.3f us\n",
 	    (double)(cpu_us() - start) / FINDS);
@@ -188,8 +191,7 @@ static void bench_find(void)
 
 int main(int argc, char **argv)
 {
-	uint32_t threads =
-	    argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 64;
+	uint32_t threads = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 64;
 	int64_t seconds = argc > 2 ? strtol(argv[2], NULL, 10) : 5;
 	char dir[256] = "/tmp/store-bench.XXXXXX";
 	struct store_options options = {.create = true};

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Goal of this test: what store_commit acknowledged is there after the process
- * was killed at any moment, batches are there whole or not at all, and the audit
- * chain verifies.
+ * was killed at any moment, batches are there whole or not at all, and the
+ * audit chain verifies.
  *
  * A child process commits from several threads and reports each acknowledged
- * batch through a pipe.  The parent kills it (SIGKILL) after a number of reports
- * drawn anew each round, some of them before the first, and then opens the store
- * and compares.  The store lives through all rounds, and so do its records.
+ * batch through a pipe.  The parent kills it (SIGKILL) after a number of
+ * reports drawn anew each round, some of them before the first, and then opens
+ * the store and compares.  The store lives through all rounds, and so do its
+ * records.
  */
 #include <pthread.h>
 #include <signal.h>
@@ -23,8 +24,8 @@
 
 #define ROUNDS 30
 #define THREADS 8
-#define REPORTS_MAX 300		/* the child is killed after at most so many */
-#define REPORTS_BOUND 30000	/* a child that goes on is not dead */
+#define REPORTS_MAX 300 /* the child is killed after at most so many */
+#define REPORTS_BOUND 30000 /* a child that goes on is not dead */
 
 struct report {
 	uint32_t round, thread, number;
@@ -78,18 +79,19 @@ static void *commit_for_ever(void *arg)
 {
 	struct committer *committer = arg;
 	const struct audit_entry entry = {.action = "crash.put"};
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	for (;; committer->next.number++) {
 		struct key key = key_of(&committer->next);
 		struct err err = {0};
 
-		batch_require_absent(batch, TABLE_CERTIFICATES,
-		    key_bytes(&key));
+		batch_require_absent(
+		    batch, TABLE_CERTIFICATES, key_bytes(&key));
 		batch_put(batch, TABLE_CERTIFICATES, key_bytes(&key),
 		    BYTES_OF(key.octets));
-		batch_put(batch, TABLE_INTENTS, key_bytes(&key),
-		    key_bytes(&key));
+		batch_put(
+		    batch, TABLE_INTENTS, key_bytes(&key), key_bytes(&key));
 		batch_audit(batch, &entry);
 		if (store_commit(committer->store, batch, &err) != ERR_OK)
 			die("commit: %s%s", err.detail, err.cause);
@@ -107,8 +109,7 @@ static void run_child(const char *path, uint32_t round, int pipe)
 	for (uint32_t i = 0; i < THREADS; i++) {
 		pthread_t thread;
 
-		committers[i] = (struct committer){
-		    store, pipe, {round, i, 0}};
+		committers[i] = (struct committer){store, pipe, {round, i, 0}};
 		if (pthread_create(
 			&thread, NULL, commit_for_ever, &committers[i]) != 0)
 			die("pthread_create");
@@ -121,12 +122,12 @@ static void run_child(const char *path, uint32_t round, int pipe)
 
 /* Reads reports until WANT of them have come, kills the child, and takes what
  * was reported before it died.  Returns how many came. */
-static unsigned run_round(const char *path, uint32_t round, unsigned want,
-    struct report *reports)
+static unsigned run_round(
+    const char *path, uint32_t round, unsigned want, struct report *reports)
 {
 	unsigned count = 0;
 	int ends[2];
-	pid_t pid;
+	pid_t pid = -1;
 
 	if (pipe(ends) != 0 || (pid = fork()) < 0)
 		die("cannot start a child");
@@ -242,8 +243,8 @@ int main(void)
 	fflush(stdout);
 	for (uint32_t round = 0; round < ROUNDS; round++) {
 		unsigned want = round % 5 == 0
-		    ? 0
-		    : 1 + (unsigned)rand_r(&seed) % REPORTS_MAX;
+				    ? 0
+				    : 1 + (unsigned)rand_r(&seed) % REPORTS_MAX;
 		unsigned count = run_round(path, round, want, reports);
 		struct store *store = open_store(path);
 

@@ -92,7 +92,8 @@ char *fixture_path(const struct fixture *fixture, const char *name)
 
 enum err_code put(struct store *store, const char *key, const char *value)
 {
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	struct err err;
 
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR(key), BYTES_STR(value));
@@ -104,8 +105,7 @@ void assert_put(struct store *store, const char *key, const char *value)
 	assert_int_equal(put(store, key, value), ERR_OK);
 }
 
-uint64_t assert_value(
-    struct store *store, const char *key, const char *value)
+uint64_t assert_value(struct store *store, const char *key, const char *value)
 {
 	OWNED_BUF(found_value);
 	struct err err;
@@ -117,8 +117,8 @@ uint64_t assert_value(
 	    ERR_OK);
 	assert_int_equal(found, value != NULL);
 	if (value != NULL)
-		assert_true(bytes_equal(
-		    buf_bytes(&found_value), BYTES_STR(value)));
+		assert_true(
+		    bytes_equal(buf_bytes(&found_value), BYTES_STR(value)));
 	else
 		assert_int_equal(revision, 0);
 	return revision;
@@ -145,7 +145,8 @@ void add_audit(struct batch *batch, const char *object)
 
 void assert_audit(struct store *store, const char *object)
 {
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	struct err err;
 
 	add_audit(batch, object);

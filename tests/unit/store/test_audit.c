@@ -19,11 +19,11 @@ struct seen {
 	int64_t times[16];
 	char objects[16][32];
 	uint8_t head[32];
-	unsigned stop_at;	/* 0: never */
+	unsigned stop_at; /* 0: never */
 };
 
-static bool see(const struct audit_entry *entry,
-    const uint8_t head[static 32], void *arg)
+static bool see(
+    const struct audit_entry *entry, const uint8_t head[static 32], void *arg)
 {
 	struct seen *seen = arg;
 
@@ -53,8 +53,8 @@ static void add_entries(struct fixture *f, unsigned count)
 	}
 }
 
-static bool check_every_text(const struct audit_entry *entry,
-    const uint8_t head[static 32], void *arg)
+static bool check_every_text(
+    const struct audit_entry *entry, const uint8_t head[static 32], void *arg)
 {
 	(void)head;
 	*(bool *)arg = true;
@@ -73,9 +73,10 @@ static bool check_every_text(const struct audit_entry *entry,
 static void an_entry_is_read_as_it_was_given(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	const struct audit_entry entry = {
-	    .sequence = 77,	/* ignored, as is the time */
+	    .sequence = 77, /* ignored, as is the time */
 	    .time_ms = 1,
 	    .action = "certificate.issue",
 	    .result = "granted",
@@ -90,8 +91,8 @@ static void an_entry_is_read_as_it_was_given(void **state)
 
 	batch_audit(batch, &entry);
 	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
-	assert_int_equal(audit_read(f->store, 1, 1, check_every_text, &called,
-			     &f->err),
+	assert_int_equal(
+	    audit_read(f->store, 1, 1, check_every_text, &called, &f->err),
 	    ERR_OK);
 	assert_true(called);
 }
@@ -111,7 +112,8 @@ static void an_empty_log_has_a_head_of_zeros(void **state)
 static void entries_are_numbered_from_one_in_their_order(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	struct seen seen = {0};
 
 	add_audit(batch, "a");
@@ -200,8 +202,7 @@ static void the_head_is_the_chain_of_rfc_9162_leaves(void **state)
 		assert_true(found && record.len > 32);
 		hash(0x00, record.data, record.len - 32, NULL, 0, leaf);
 		hash(0x01, chain, 32, leaf, 32, chain);
-		assert_memory_equal(
-		    chain, record.data + record.len - 32, 32);
+		assert_memory_equal(chain, record.data + record.len - 32, 32);
 	}
 	assert_int_equal(audit_head(f->store, &head, &f->err), ERR_OK);
 	assert_int_equal(head.sequence, 3);
@@ -226,15 +227,15 @@ static void the_chain_goes_on_over_a_reopening(void **state)
 static void a_log_of_several_pages_verifies(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	for (unsigned i = 0; i < 3; i++) {
 		for (unsigned j = 0; j < 4096; j++)
 			add_audit(batch, "many");
 		assert_int_equal(
 		    store_commit(f->store, batch, &f->err), ERR_OK);
-		assert_int_equal(
-		    assert_verifies(f->store), 4096 * (i + 1));
+		assert_int_equal(assert_verifies(f->store), 4096 * (i + 1));
 	}
 	assert_audit(f->store, "one more");
 	assert_int_equal(assert_verifies(f->store), 3 * 4096 + 1);
@@ -243,7 +244,8 @@ static void a_log_of_several_pages_verifies(void **state)
 static void a_refused_batch_leaves_no_entry(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	assert_put(f->store, "a", "1");
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR("a"));
@@ -319,8 +321,7 @@ static void assert_finds(struct fixture *f, const char *what)
 	struct audit_head head;
 
 	assert_int_equal(fixture_open(f, 0), ERR_OK);
-	assert_int_equal(
-	    audit_verify(f->store, &head, &f->err), ERR_CORRUPT);
+	assert_int_equal(audit_verify(f->store, &head, &f->err), ERR_CORRUPT);
 	assert_contains(f->err.cause, what);
 }
 
@@ -427,8 +428,7 @@ static void verification_finds_an_entry_beyond_the_head(void **state)
 	assert_finds(f, "beyond the head");
 }
 
-static void verification_finds_what_stands_before_the_first_entry(
-    void **state)
+static void verification_finds_what_stands_before_the_first_entry(void **state)
 {
 	struct fixture *f = *state;
 	struct key one = entry_key(1), zero = entry_key(0);
@@ -464,7 +464,8 @@ static void verification_finds_a_head_that_was_set_back(void **state)
 static void a_removed_head_is_found_and_nothing_more_is_written(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	struct raw raw;
 
 	add_entries(f, 3);
@@ -527,15 +528,15 @@ static void make_record(struct buf *record)
 {
 	const struct audit_entry entry = {
 	    .action = "a.b", .actor = "system", .detail = "why"};
-	OWNED(chain) chain = NULL;
+	OWNED(chain)
+	chain = NULL;
 	OWNED_BUF(body);
 	struct err err;
 
 	chain_write_body(&body, &entry);
 	assert_int_equal(chain_new(&chain, &err), ERR_OK);
 	assert_int_equal(
-	    chain_append(chain, buf_bytes(&body), 1000, record, &err),
-	    ERR_OK);
+	    chain_append(chain, buf_bytes(&body), 1000, record, &err), ERR_OK);
 }
 
 /* In memory of exactly that length, so that a sanitizer sees each overrun. */

@@ -127,7 +127,8 @@ static void a_backup_leaves_out_pages_that_are_free(void **state)
 	struct fixture *f = *state;
 	OWNED_STR(before) = fixture_path(f, "before");
 	OWNED_STR(after) = fixture_path(f, "after");
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	uint8_t big[100000] = {1};
 	struct stat with, without;
 
@@ -209,7 +210,8 @@ static void restoring_from_nothing_is_not_found(void **state)
 	assert_false(fs_exists(dir));
 }
 
-/* A backup cut at any page, and at odd places, is refused and leaves nothing. */
+/* A backup cut at any page, and at odd places, is refused and leaves nothing.
+ */
 static void restoring_from_a_cut_backup_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -222,8 +224,7 @@ static void restoring_from_a_cut_backup_is_refused(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	for (off_t len = st.st_size - 1; len > 0; len -= 2048) {
 		assert_int_equal(truncate(path, len), 0);
-		assert_int_not_equal(
-		    store_restore(path, dir, &f->err), ERR_OK);
+		assert_int_not_equal(store_restore(path, dir, &f->err), ERR_OK);
 		assert_false(fs_exists(dir));
 	}
 }
@@ -236,8 +237,7 @@ static void restoring_from_something_else_is_refused(void **state)
 	uint8_t junk[20000];
 
 	memset(junk, 0xa5, sizeof(junk));
-	assert_int_equal(
-	    fs_write(path, 0600, BYTES_OF(junk), &f->err), ERR_OK);
+	assert_int_equal(fs_write(path, 0600, BYTES_OF(junk), &f->err), ERR_OK);
 	assert_int_equal(store_restore(path, dir, &f->err), ERR_CORRUPT);
 	assert_false(fs_exists(dir));
 }
@@ -267,7 +267,8 @@ static struct key loaded_key(uint32_t number, uint32_t n)
 static void *load(void *arg)
 {
 	struct loader *loader = arg;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	for (uint32_t n = 0; !atomic_load(loader->stop); n++) {
 		struct key key = loaded_key(loader->number, n);
@@ -275,8 +276,8 @@ static void *load(void *arg)
 
 		batch_put(batch, TABLE_CERTIFICATES, key_bytes(&key),
 		    key_bytes(&key));
-		batch_put(batch, TABLE_INTENTS, key_bytes(&key),
-		    key_bytes(&key));
+		batch_put(
+		    batch, TABLE_INTENTS, key_bytes(&key), key_bytes(&key));
 		add_audit(batch, "load");
 		if (store_commit(loader->store, batch, &err) != ERR_OK)
 			abort();
@@ -293,8 +294,8 @@ static void load_begin(
 		loaders[i].number = i;
 		loaders[i].stop = stop;
 		atomic_init(&loaders[i].done, 0);
-		assert_int_equal(pthread_create(&loaders[i].thread, NULL,
-				     load, &loaders[i]),
+		assert_int_equal(
+		    pthread_create(&loaders[i].thread, NULL, load, &loaders[i]),
 		    0);
 	}
 	for (uint32_t i = 0; i < LOADERS; i++)
@@ -313,8 +314,7 @@ static uint64_t count_of(struct fixture *f, enum table table)
 {
 	uint64_t count = 0;
 
-	assert_int_equal(
-	    store_count(f->store, table, &count, &f->err), ERR_OK);
+	assert_int_equal(store_count(f->store, table, &count, &f->err), ERR_OK);
 	return count;
 }
 
@@ -365,11 +365,13 @@ static bool await(int fd)
 	return read(fd, &octet, 1) == 1;
 }
 
-/* What signet does beside a server: 0, or the number of the step that failed. */
+/* What signet does beside a server: 0, or the number of the step that failed.
+ */
 static int inspect(const char *path, const char *copy)
 {
 	const struct store_options options = {.path = path, .read_only = true};
-	OWNED(store) store = NULL;
+	OWNED(store)
+	store = NULL;
 	OWNED_BUF(value);
 	struct audit_head head;
 	struct err err = {0};
@@ -399,7 +401,7 @@ static void another_process_reads_and_backs_up_while_one_serves(void **state)
 	pid_t pid;
 
 	assert_int_equal(pipe(go), 0);
-	pid = fork();	/* before this process has a thread or a store */
+	pid = fork(); /* before this process has a thread or a store */
 	if (pid == 0) {
 		close(go[1]);
 		_exit(await(go[0]) ? inspect(f->path, copy) : 9);
@@ -440,13 +442,14 @@ static void read_and_wait_for_death(const char *path, int ready)
 static uint64_t growth_by_rewriting(struct fixture *f)
 {
 	struct store_stats before, after;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	uint8_t value[40000] = {1};
 
 	store_stats(f->store, &before);
 	for (unsigned i = 0; i < 20; i++) {
-		batch_put(batch, TABLE_TOKENS, BYTES_STR("same"),
-		    BYTES_OF(value));
+		batch_put(
+		    batch, TABLE_TOKENS, BYTES_STR("same"), BYTES_OF(value));
 		assert_int_equal(
 		    store_commit(f->store, batch, &f->err), ERR_OK);
 	}

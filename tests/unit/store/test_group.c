@@ -21,8 +21,8 @@
 
 static atomic_bool holding;
 static sem_t held, release;
-static atomic_int sync_error;	/* errno of each data sync; 0: none */
-static atomic_int meta_error;	/* errno of each write of a meta page */
+static atomic_int sync_error; /* errno of each data sync; 0: none */
+static atomic_int meta_error; /* errno of each write of a meta page */
 
 int fdatasync(int fd)
 {
@@ -72,8 +72,7 @@ static void *commit_job(void *arg)
 
 /* Starts the commit and returns once it is in the queue, behind BEFORE others:
  * the jobs of a test are queued in the order in which they are started. */
-static void job_start(
-    struct job *job, struct store *store, uint64_t before)
+static void job_start(struct job *job, struct store *store, uint64_t before)
 {
 	struct store_stats stats;
 
@@ -216,11 +215,11 @@ static struct batch *putting_too_much(void)
 	return batch;
 }
 
-static void a_batch_that_does_not_fit_fails_and_the_next_one_fits(
-    void **state)
+static void a_batch_that_does_not_fit_fails_and_the_next_one_fits(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = putting_too_much();
+	OWNED(batch)
+	batch = putting_too_much();
 
 	assert_int_equal(fixture_open(f, SMALL_MAP), ERR_OK);
 	assert_int_equal(
@@ -300,8 +299,7 @@ static void a_failed_sync_makes_the_store_read_only_for_good(void **state)
 	assert_value(f->store, "a", "1");
 }
 
-static void a_failed_meta_page_makes_the_store_read_only_for_good(
-    void **state)
+static void a_failed_meta_page_makes_the_store_read_only_for_good(void **state)
 {
 	struct fixture *f = *state;
 
@@ -328,8 +326,7 @@ static void a_meta_page_without_room_ends_in_a_read_only_store(void **state)
 	assert_false(is_writable(f->store));
 }
 
-static void every_batch_of_a_group_learns_that_its_commit_failed(
-    void **state)
+static void every_batch_of_a_group_learns_that_its_commit_failed(void **state)
 {
 	struct fixture *f = *state;
 	struct job first, a, refused, b;
@@ -369,16 +366,15 @@ static void add_one(struct store *store, struct batch *batch)
 	uint64_t count = 0;
 	bool found;
 
-	if (store_find(store, TABLE_META, BYTES_STR("count"), &value,
-		&revision, &found, &err) != ERR_OK)
+	if (store_find(store, TABLE_META, BYTES_STR("count"), &value, &revision,
+		&found, &err) != ERR_OK)
 		abort();
 	reader = reader_over(buf_bytes(&value));
 	if (found)
 		count = reader_u64(&reader);
 	buf_reset(&value);
 	buf_put_u64(&value, count + 1);
-	batch_require_revision(
-	    batch, TABLE_META, BYTES_STR("count"), revision);
+	batch_require_revision(batch, TABLE_META, BYTES_STR("count"), revision);
 	batch_put(batch, TABLE_META, BYTES_STR("count"), buf_bytes(&value));
 	add_audit(batch, "count");
 }
@@ -392,7 +388,8 @@ static void *count_up(void *arg)
 		struct err err;
 
 		do {
-			OWNED(batch) batch = batch_new();
+			OWNED(batch)
+			batch = batch_new();
 
 			add_one(store, batch);
 			code = store_commit(store, batch, &err);
@@ -413,9 +410,8 @@ static void no_change_of_many_threads_is_lost(void **state)
 	bool found;
 
 	for (unsigned i = 0; i < THREADS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, count_up,
-				     f->store),
-		    0);
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, count_up, f->store), 0);
 	for (unsigned i = 0; i < THREADS; i++)
 		assert_int_equal(pthread_join(threads[i], NULL), 0);
 	assert_int_equal(store_find(f->store, TABLE_META, BYTES_STR("count"),

@@ -59,14 +59,15 @@ static void composite_keys_stand_in_the_order_of_their_parts(void **state)
 			int order = bytes_compare(
 			    key_bytes(&keys[i]), key_bytes(&keys[j]));
 
-			assert_int_equal((order > 0) - (order < 0),
-			    (i > j) - (i < j));
+			assert_int_equal(
+			    (order > 0) - (order < 0), (i > j) - (i < j));
 		}
 }
 
 static void numbers_are_big_endian(void **state)
 {
-	static const uint8_t want[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
+	static const uint8_t want[] = {
+	    1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13};
 	struct key key = KEY_INIT;
 
 	(void)state;

@@ -77,7 +77,8 @@ static void a_revision_begins_at_one_and_grows_by_one(void **state)
 static void tables_do_not_see_each_other(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	uint64_t count = 9;
 
 	batch_put(batch, TABLE_KEYS, BYTES_STR("a"), BYTES_STR("key"));
@@ -95,7 +96,8 @@ static void a_later_change_of_a_key_in_a_batch_replaces_the_earlier(
     void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	assert_put(f->store, "b", "old");
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR("a"), BYTES_STR("1"));
@@ -113,7 +115,8 @@ static void a_later_change_of_a_key_in_a_batch_replaces_the_earlier(
 static void deleting_removes_and_absence_is_no_error(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	assert_put(f->store, "a", "1");
 	batch_delete(batch, TABLE_CLUSTERS, BYTES_STR("a"));
@@ -125,7 +128,8 @@ static void deleting_removes_and_absence_is_no_error(void **state)
 static void a_committed_batch_is_empty_and_can_be_used_again(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	assert_true(batch_is_empty(batch));
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR("a"), BYTES_STR("1"));
@@ -141,7 +145,8 @@ static void a_committed_batch_is_empty_and_can_be_used_again(void **state)
 static void an_empty_batch_commits_without_a_write(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	struct store_stats stats;
 
 	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
@@ -183,12 +188,11 @@ static void change_at_random(
 	}
 	model[at] = 1 + (unsigned)rand_r(seed) % sizeof(value);
 	memset(value, (int)at, sizeof(value));
-	batch_put(batch, TABLE_TOKENS, key_bytes(&key),
-	    BYTES(value, model[at]));
+	batch_put(
+	    batch, TABLE_TOKENS, key_bytes(&key), BYTES(value, model[at]));
 }
 
-static void assert_model(
-    struct fixture *f, const uint64_t model[MODEL_KEYS])
+static void assert_model(struct fixture *f, const uint64_t model[MODEL_KEYS])
 {
 	OWNED_BUF(value);
 
@@ -212,7 +216,8 @@ static void assert_model(
 static void random_changes_leave_what_a_model_says(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 	uint64_t model[MODEL_KEYS] = {0};
 	unsigned seed = 7;
 
@@ -231,7 +236,8 @@ static void random_changes_leave_what_a_model_says(void **state)
 
 static enum err_code put_if_absent(struct fixture *f, const char *key)
 {
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR(key));
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR(key), BYTES_STR("new"));
@@ -261,10 +267,10 @@ static void a_present_key_fails_require_absent_and_nothing_is_changed(
 
 static enum err_code put_at(struct fixture *f, uint64_t revision)
 {
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
-	batch_require_revision(
-	    batch, TABLE_CLUSTERS, BYTES_STR("a"), revision);
+	batch_require_revision(batch, TABLE_CLUSTERS, BYTES_STR("a"), revision);
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR("a"), BYTES_STR("new"));
 	return store_commit(f->store, batch, &f->err);
 }
@@ -303,8 +309,10 @@ static void revision_zero_requires_absence(void **state)
 static void a_refused_batch_is_unchanged_and_can_be_tried_again(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
-	OWNED(batch) away = batch_new();
+	OWNED(batch)
+	batch = batch_new();
+	OWNED(batch)
+	away = batch_new();
 
 	assert_put(f->store, "a", "old");
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR("a"));
@@ -320,7 +328,8 @@ static void a_refused_batch_is_unchanged_and_can_be_tried_again(void **state)
 static void a_precondition_without_a_change_is_judged_too(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch) batch = batch_new();
+	OWNED(batch)
+	batch = batch_new();
 
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR("a"));
 	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
@@ -332,10 +341,11 @@ static void a_precondition_without_a_change_is_judged_too(void **state)
 /* ---- scans ---- */
 
 /* The keys of a scan, each with a comma behind it. */
-static void scan_keys(struct fixture *f, const char *prefix,
-    const char *after, struct buf *out)
+static void scan_keys(
+    struct fixture *f, const char *prefix, const char *after, struct buf *out)
 {
-	OWNED(scan) scan = NULL;
+	OWNED(scan)
+	scan = NULL;
 	struct bytes key, value;
 	bool more;
 
@@ -352,8 +362,8 @@ static void scan_keys(struct fixture *f, const char *prefix,
 	}
 }
 
-static void assert_scan(struct fixture *f, const char *prefix,
-    const char *after, const char *want)
+static void assert_scan(
+    struct fixture *f, const char *prefix, const char *after, const char *want)
 {
 	OWNED_BUF(out);
 
@@ -406,7 +416,8 @@ static void a_scan_of_an_empty_table_ends_at_once(void **state)
 static void a_scan_sees_the_moment_at_which_it_was_opened(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(scan) scan = NULL;
+	OWNED(scan)
+	scan = NULL;
 	struct bytes key, value;
 	bool more;
 
@@ -416,12 +427,10 @@ static void a_scan_sees_the_moment_at_which_it_was_opened(void **state)
 	    ERR_OK);
 	assert_put(f->store, "a", "new");
 	assert_put(f->store, "b", "new");
-	assert_int_equal(
-	    scan_next(scan, &key, &value, &more, &f->err), ERR_OK);
+	assert_int_equal(scan_next(scan, &key, &value, &more, &f->err), ERR_OK);
 	assert_true(more);
 	assert_true(bytes_equal(value, BYTES_STR("old")));
-	assert_int_equal(
-	    scan_next(scan, &key, &value, &more, &f->err), ERR_OK);
+	assert_int_equal(scan_next(scan, &key, &value, &more, &f->err), ERR_OK);
 	assert_false(more);
 }
 
@@ -557,8 +566,7 @@ static void a_data_file_of_something_else_is_refused(void **state)
 
 	memset(junk, 0x5a, sizeof(junk));
 	assert_int_equal(mkdir(f->path, 0700), 0);
-	assert_int_equal(
-	    fs_write(data, 0600, BYTES_OF(junk), &f->err), ERR_OK);
+	assert_int_equal(fs_write(data, 0600, BYTES_OF(junk), &f->err), ERR_OK);
 	assert_int_equal(open_existing(f, false), ERR_CORRUPT);
 	assert_int_equal(open_existing(f, true), ERR_CORRUPT);
 }
@@ -610,8 +618,8 @@ static void a_store_opened_for_reading_refuses_to_commit(void **state)
 
 /* ---- the format, changed behind the store's back ---- */
 
-static void write_raw(struct fixture *f, const char *key, const void *value,
-    size_t len)
+static void write_raw(
+    struct fixture *f, const char *key, const void *value, size_t len)
 {
 	MDB_env *env;
 	MDB_txn *txn;
