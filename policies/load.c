@@ -443,7 +443,11 @@ enum err_code policy_load(
 		return err_refuse(err, ERR_CONFIG, "\"%s\": the file of a policy is "
 		    "called NAME.yaml, NAME of a-z, 0-9 and '-'",
 		    err_quote_str(path));
-	if ((code = fs_read(path, FILE_MAX, &text, err)) != ERR_OK)
+	code = fs_read(path, FILE_MAX, &text, err);
+	if (code == ERR_TOO_LARGE)
+		return err_refuse(err, ERR_CONFIG,
+		    "%s:1: longer than %d octets", path, FILE_MAX);
+	if (code != ERR_OK)
 		return code;
 	place.text = buf_bytes(&text);
 	code = yaml_parse(path, place.text, &policy_schema, &data, err);

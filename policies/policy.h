@@ -15,7 +15,7 @@ struct policy_set;
 
 /*
  * Loads every *.yaml of DIR, all or none.  The file's name is the policy's.
- * Errors: ERR_CONFIG with file and line.
+ * Errors: ERR_CONFIG with file and line; ERR_NOT_FOUND, ERR_IO.
  */
 MUST_CHECK enum err_code policy_set_load(
     const char *dir, struct policy_set **set_out, struct err *err);

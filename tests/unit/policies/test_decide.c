@@ -55,7 +55,7 @@ static enum err_code ask(struct asking *asking, struct names *names)
 	OWNED(names) owned = names;
 
 	asking->question.cluster = asking->cluster;
-	asking->question.names = names;
+	asking->question.names = owned;
 	decision_free(asking->decision);
 	asking->decision = NULL;
 	return policy_decide(

@@ -293,7 +293,8 @@ static void a_file_that_is_not_there_or_too_large_is_an_error(void **state)
 	assert_int_equal(load(fixture, "absent.yaml"), ERR_NOT_FOUND);
 	memset(buf_extend(&large, 300 * 1024), '#', 300 * 1024);
 	write_file(fixture, "large.yaml", buf_bytes(&large));
-	assert_int_equal(load(fixture, "large.yaml"), ERR_TOO_LARGE);
+	assert_refused(load(fixture, "large.yaml"), ERR_CONFIG, &fixture->err,
+	    "large.yaml:1", "longer than 262144");
 }
 
 static enum err_code load_set(struct fixture *fixture)

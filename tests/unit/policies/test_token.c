@@ -427,9 +427,9 @@ static void a_token_of_another_cluster_is_not_there(void **state)
 	struct token_request request = request_of("orders");
 	OWNED(token) token = NULL;
 	OWNED(token) found = NULL;
-	OWNED(secret) text = create(fixture, &request, &token);
 	struct token *none = NULL;
 
+	secret_free(create(fixture, &request, &token));
 	assert_int_equal(token_get(fixture->store, "orders", token->id, &found,
 			     &fixture->err), ERR_OK);
 	assert_memory_equal(found->hash, token->hash, 32);
@@ -517,12 +517,18 @@ static void an_index_entry_without_its_token_is_a_fault(void **state)
 	struct fixture *fixture = *state;
 	struct token_request request = request_of("orders");
 	OWNED(token) token = NULL;
+	OWNED(token) other = NULL;
 	OWNED(batch) batch = batch_new();
 	struct token *page[4];
 	size_t count = 9;
+	bool is_last;
 
 	secret_free(create(fixture, &request, &token));
-	batch_delete(batch, TABLE_TOKENS, BYTES_OF(token->id));
+	secret_free(create(fixture, &request, &other));
+	/* The one behind, so that a token was read before the fault is met. */
+	is_last = memcmp(token->id, other->id, TOKEN_ID_SIZE) > 0;
+	batch_delete(batch, TABLE_TOKENS,
+	    BYTES(is_last ? token->id : other->id, TOKEN_ID_SIZE));
 	assert_commit(fixture->store, batch);
 	assert_int_equal(token_list(fixture->store, "orders", NULL, 4, page,
 			     &count, &fixture->err), ERR_CORRUPT);
