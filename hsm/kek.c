@@ -4,7 +4,8 @@
 #include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "hsm/hash.h"
 
 /* By handle of the wrapping key and blob: a blob is never used under a key that
  * did not unwrap it. */

@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <uthash.h>
+
+#include "hsm/hash.h"
 
 #define URI_MAX 1024
 #define KEYS_MAX 1024
