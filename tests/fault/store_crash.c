@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -104,8 +105,10 @@ static void *commit_for_ever(void *arg)
 static void run_child(const char *path, uint32_t round, int pipe)
 {
 	static struct committer committers[THREADS];
-	struct store *store = open_store(path);
+	struct store *store;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	store = open_store(path);
 	for (uint32_t i = 0; i < THREADS; i++) {
 		pthread_t thread;
 
