@@ -184,7 +184,9 @@ void ocsp_cache_put(struct ocsp_cache *cache, struct bytes request,
 	if (place == NULL)
 		place = choose_place(seat.set);
 	old = place->entry;
-	*place = (struct place){seat.hash, entry, true};
+	/* It must be asked for again to outlast the hand: what is asked for
+	 * once does not push out what is asked for often. */
+	*place = (struct place){seat.hash, entry, false};
 	pthread_mutex_unlock(seat.lock);
 	if (old == NULL)
 		atomic_fetch_add(&cache->entries, 1);

@@ -20,19 +20,34 @@ static const struct {
     {OCSP_HASH_SHA256, {oid_sha256, sizeof(oid_sha256)}, 32},
 };
 
+/* X.690 8.19.2: each subidentifier of the fewest octets, the last one whole. */
+static bool take_oid(struct bytes *in, struct tlv *oid)
+{
+	bool begins = true;
+
+	if (!tlv_take(in, DER_OID, oid) || oid->content.len == 0)
+		return false;
+	for (size_t i = 0; i < oid->content.len; i++) {
+		if (begins && oid->content.data[i] == 0x80)
+			return false;
+		begins = (oid->content.data[i] & 0x80) == 0;
+	}
+	return begins;
+}
+
 /* AlgorithmIdentifier: parameters NULL or absent, for they are repeated under
  * our signature. */
 static bool read_hash(struct bytes algorithm, struct ocsp_item *item)
 {
 	struct tlv oid, parameters;
 
-	if (!tlv_take(&algorithm, DER_OID, &oid))
+	if (!take_oid(&algorithm, &oid))
 		return false;
 	item->hash = OCSP_HASH_OTHER;
 	for (size_t i = 0; i < ARRAY_LEN(hashes); i++)
 		if (bytes_equal(oid.content, hashes[i].oid))
 			item->hash = hashes[i].hash;
-	if (item->hash == OCSP_HASH_OTHER || algorithm.len == 0)
+	if (algorithm.len == 0)
 		return true;
 	return tlv_take(&algorithm, DER_NULL, &parameters) &&
 	    parameters.content.len == 0 && algorithm.len == 0;
@@ -93,7 +108,7 @@ static bool read_extension(struct bytes in, struct bytes *nonce_out)
 	struct tlv oid, critical, value;
 	bool must_know = false;
 
-	if (!tlv_take(&in, DER_OID, &oid))
+	if (!take_oid(&in, &oid))
 		return false;
 	if (tlv_peek(in) == DER_BOOLEAN) {
 		if (!tlv_next(&in, &critical) || critical.content.len != 1)
