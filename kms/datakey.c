@@ -109,7 +109,7 @@ static bool parse_ciphertext(
 	parts->version = reader_u32(&reader);
 	parts->sealed = reader_take(&reader, reader.left);
 	if (!reader_done(&reader) || format != FORMAT || parts->version == 0 ||
-	    parts->sealed.len < IV_SIZE + TAG_SIZE)
+	    parts->sealed.len <= IV_SIZE + TAG_SIZE)
 		return false;
 
 	/* The number in clear must be the one inside, digit for digit. */

@@ -158,10 +158,25 @@ static enum err_code refuse_unusable(const struct key_info *info,
 	return err_fail(err, ERR_CORRUPT, "KEK state %d", (int)record->state);
 }
 
-/* The record of a version, as stored and with its MAC checked. */
+/* A key without its active version is damage; without another, a question
+ * about what never was. */
+static enum err_code no_version(const struct key_info *info, uint32_t version,
+    struct err *err)
+{
+	if (version == info->version)
+		return err_fail(err, ERR_CORRUPT,
+		    "key %s of cluster %s lacks its active version %u",
+		    info->name, info->cluster, version);
+	return err_refuse(err, ERR_NOT_FOUND, "key %s has no version %u",
+	    info->name, version);
+}
+
+/* The record of a version (0: the active one), its MAC checked. */
 static enum err_code find_kek(struct keyring *ring, const struct key_info *info,
     uint32_t version, struct kek_record *record, struct err *err)
 {
+	if (version == 0)
+		version = info->version;
 	struct key row = kek_row(info->id, version);
 	OWNED_BUF(value);
 	bool found;
@@ -171,8 +186,7 @@ static enum err_code find_kek(struct keyring *ring, const struct key_info *info,
 		 NULL, &found, err)) != ERR_OK)
 		return code;
 	if (!found)
-		return err_refuse(err, ERR_NOT_FOUND,
-		    "key %s has no version %u", info->name, version);
+		return no_version(info, version, err);
 	if (!kek_record_read(buf_bytes(&value), record) ||
 	    record->version != version ||
 	    memcmp(record->key_id, info->id, KEY_ID_SIZE) != 0)
@@ -185,8 +199,7 @@ static enum err_code find_kek(struct keyring *ring, const struct key_info *info,
 enum err_code keyring_kek(struct keyring *ring, const struct key_info *info,
     uint32_t version, struct kek_record *record_out, struct err *err)
 {
-	enum err_code code = find_kek(ring, info,
-	    version == 0 ? info->version : version, record_out, err);
+	enum err_code code = find_kek(ring, info, version, record_out, err);
 
 	return code != ERR_OK ? code : refuse_unusable(info, record_out, err);
 }
@@ -264,8 +277,7 @@ enum err_code keyring_lookup(struct keyring *ring, const char *cluster,
 	bool found = false;
 	enum err_code code;
 
-	/* Only a label can have been recorded, and only a label is a safe key.
-	 */
+	/* Only labels can have been recorded, and fit into a row's key. */
 	if (text_is_label(cluster) && text_is_label(name)) {
 		row = key_row(cluster, name);
 		if ((code = store_find(ring->store, TABLE_KEYS, key_bytes(&row),
@@ -286,7 +298,7 @@ static enum err_code read_state(
     struct keyring *ring, struct key_info *info, struct err *err)
 {
 	struct kek_record record;
-	enum err_code code = find_kek(ring, info, info->version, &record, err);
+	enum err_code code = find_kek(ring, info, 0, &record, err);
 
 	if (code == ERR_OK)
 		info->state = record.state;
@@ -308,32 +320,21 @@ enum err_code keyring_get(struct keyring *ring, const char *cluster,
 	return ERR_OK;
 }
 
-/* One row of a listing. */
-static enum err_code read_row(struct keyring *ring, struct bytes row,
-    struct bytes value, struct key_info **info_out, struct err *err)
-{
-	OWNED(key_info)
-	info = NULL;
-	enum err_code code;
+struct page {
+	struct key_info **infos; /* the caller's array */
+	size_t count, limit;
+};
 
-	if (!key_record_read(row, value, &info))
-		return err_fail(err, ERR_CORRUPT, "a record of a key's name");
-	if ((code = read_state(ring, info, err)) != ERR_OK)
-		return code;
-	*info_out = GIVE(info);
-	return ERR_OK;
-}
-
-enum err_code keyring_list(struct keyring *ring, const char *cluster,
-    const char *after, size_t limit, struct key_info **infos, size_t *count_out,
-    struct err *err)
+/* One page of names, on one snapshot that is given up before anything waits
+ * for the token. */
+static enum err_code read_names(struct keyring *ring, const char *cluster,
+    const char *after, struct page *page, struct err *err)
 {
 	struct key prefix = KEY_INIT, from = KEY_INIT;
 	OWNED(scan)
 	scan = NULL;
 	struct bytes row, value;
-	size_t count = 0;
-	bool more;
+	bool more = true;
 	enum err_code code;
 
 	key_add_text(&prefix, cluster);
@@ -342,19 +343,39 @@ enum err_code keyring_list(struct keyring *ring, const char *cluster,
 	if ((code = scan_open(ring->store, TABLE_KEYS, key_bytes(&prefix),
 		 key_bytes(&from), &scan, err)) != ERR_OK)
 		return code;
-	while (count < limit) {
+	while (page->count < page->limit) {
 		code = scan_next(scan, &row, &value, &more, err);
-		if (code == ERR_OK && more)
-			code = read_row(ring, row, value, &infos[count], err);
 		if (code != ERR_OK || !more)
-			break;
-		count++;
+			return code;
+		if (!key_record_read(row, value, &page->infos[page->count]))
+			return err_fail(err, ERR_CORRUPT,
+			    "a record of a key's name, cluster %s", cluster);
+		page->count++;
 	}
-	if (code != ERR_OK) {
-		while (count > 0)
-			key_info_free(infos[--count]);
-		return code;
-	}
-	*count_out = count;
 	return ERR_OK;
+}
+
+enum err_code keyring_list(struct keyring *ring, const char *cluster,
+    const char *after, size_t limit, struct key_info **infos, size_t *count_out,
+    struct err *err)
+{
+	struct page page = {.infos = infos, .limit = limit};
+	enum err_code code = ERR_OK;
+
+	*count_out = 0;
+	if (!text_is_label(cluster))
+		return ERR_OK;
+	if (after != NULL && !text_is_label(after))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "cursor %s is not the name of a key", err_quote_str(after));
+	code = read_names(ring, cluster, after, &page, err);
+	for (size_t i = 0; code == ERR_OK && i < page.count; i++)
+		code = read_state(ring, infos[i], err);
+	if (code == ERR_OK) {
+		*count_out = page.count;
+		return ERR_OK;
+	}
+	while (page.count > 0)
+		key_info_free(infos[--page.count]);
+	return code;
 }

@@ -3,7 +3,8 @@
  * The keyring names key-encryption keys, tracks their versions, and is the only
  * path to a KEK.  A KEK exists as a blob wrapped by the root KEK inside the
  * token; its record carries a MAC by another key of the token over cluster,
- * key id, version, state and blob, checked on load.
+ * name, key id, version, state and blob, checked on load.  (An old record put
+ * back whole still verifies: the audit log, not the MAC, shows that.)
  */
 #ifndef KMS_KEYRING_H
 #define KMS_KEYRING_H
@@ -57,8 +58,10 @@ enum err_code keyring_create(struct keyring *ring, const char *cluster,
 MUST_CHECK
 enum err_code keyring_get(struct keyring *ring, const char *cluster,
     const char *name, struct key_info **info_out, struct err *err);
-/* A page after the name AFTER (NULL: from the start), at most LIMIT; each of
- * INFOS is the caller's. */
+/* A page in the order of names, after the name AFTER (NULL: from the start), at
+ * most LIMIT; each of INFOS is the caller's.  One record that does not verify
+ * fails the page: what is listed is true.
+ * Errors: ERR_BAD_FIELD (AFTER is no name), ERR_CORRUPT.  Waits. */
 MUST_CHECK
 enum err_code keyring_list(struct keyring *ring, const char *cluster,
     const char *after, size_t limit, struct key_info **infos, size_t *count_out,
@@ -74,8 +77,8 @@ enum err_code keyring_lookup(struct keyring *ring, const char *cluster,
  * Reads the version VERSION (0: the active one) of the key that INFO names, and
  * checks its MAC.  Each call reads the store, so that a change of state holds
  * from its commit on; only the outcome of the MAC is remembered.
- * Errors: ERR_NOT_FOUND (no such version), ERR_CORRUPT (the MAC does not
- * fit), ERR_KEY_DISABLED (any state but enabled).
+ * Errors: ERR_NOT_FOUND (no such version), ERR_CORRUPT (the MAC does not fit,
+ * or the active version is missing), ERR_KEY_DISABLED (any state but enabled).
  */
 struct kek_record;
 MUST_CHECK

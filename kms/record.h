@@ -35,7 +35,7 @@ bool kek_record_read(struct bytes value, struct kek_record *out);
 struct key key_row(const char *cluster, const char *name);
 struct key kek_row(const uint8_t key_id[static KEY_ID_SIZE], uint32_t version);
 
-/* What the MAC covers: cluster, name, key id, version, state, blob. */
+/* What the MAC covers: cluster, name, and all of the record but the MAC. */
 void kek_record_mac_input(const struct kek_record *record,
     const struct key_info *info, struct buf *out);
 
