@@ -122,7 +122,7 @@ static void list_descriptors(struct buf *report)
 	struct dirent *entry;
 
 	while (dir != NULL && (entry = readdir(dir)) != NULL) {
-		if (entry->d_name[0] != '.' && atol(entry->d_name) != dirfd(dir))
+		if (entry->d_name[0] != '.' && strtol(entry->d_name, NULL, 10) != dirfd(dir))
 			buf_printf(report, "fd %s\n", entry->d_name);
 	}
 	closedir(dir);
