@@ -305,6 +305,44 @@ static void a_request_longer_than_a_frame_is_not_sent(void **state UNUSED)
 	link_free(rig.link);
 }
 
+/* Fills the socket, since nobody reads; every call is lost in the end. */
+static void *send_large_calls(void *arg)
+{
+	static uint8_t data[8192];
+	static struct caller callers[LINK_CALLS_MAX];
+	const struct field fields[] = {F_LV(BYTES_OF(data))};
+	struct rig *rig = arg;
+	size_t sent = 0;
+
+	for (; sent < LINK_CALLS_MAX; sent++) {
+		struct call *call = &callers[sent].call;
+
+		caller_init(&callers[sent]);
+		call->fields = fields;
+		call->field_count = 1;
+		if (link_submit(rig->link, call, 300) != LINK_SUBMITTED)
+			break;
+	}
+	for (size_t i = 0; i < sent; i++)
+		assert_int_equal(await(&callers[i]), CALL_LOST);
+	return NULL;
+}
+
+static void a_caller_that_blocks_in_sending_is_freed_when_the_worker_hangs(
+    void **state UNUSED)
+{
+	pthread_t sender;
+	struct rig rig;
+
+	rig_open(&rig);
+	rig_serve(&rig);
+	assert_int_equal(
+	    pthread_create(&sender, NULL, send_large_calls, &rig), 0);
+	pthread_join(sender, NULL);
+	assert_int_equal(rig_join(&rig), LINK_END_HUNG);
+	link_free(rig.link);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -320,6 +358,8 @@ int main(void)
 	    cmocka_unit_test(
 		a_reply_that_is_longer_than_it_may_be_ends_the_link),
 	    cmocka_unit_test(a_request_longer_than_a_frame_is_not_sent),
+	    cmocka_unit_test(
+		a_caller_that_blocks_in_sending_is_freed_when_the_worker_hangs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

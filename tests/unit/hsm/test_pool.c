@@ -343,6 +343,26 @@ static void the_breaker_opens_when_no_worker_can_log_in(void **state)
 	assert_int_equal(fake_logged(fake, "5 key"), 0);
 }
 
+static void the_breaker_opens_when_workers_die_at_every_start(void **state)
+{
+	struct fake *fake = *state;
+
+	fake_open(fake, "ok crash");
+	assert_int_equal(sign(fake, "die"), ERR_HSM_UNAVAILABLE);
+	assert_true(breaker_open(fake));
+	assert_true(fake_starts(fake) > 2); /* it went on trying meanwhile */
+	assert_int_equal(sign(fake, "key"), ERR_HSM_UNAVAILABLE);
+}
+
+static void a_call_that_waits_for_a_worker_ends_at_its_deadline(void **state)
+{
+	struct fake *fake = *state;
+
+	fake->options.timeout_ms = 200;
+	fake_open(fake, "ok crash");
+	assert_int_equal(sign(fake, "die"), ERR_DEADLINE);
+}
+
 static void the_breaker_closes_when_a_worker_answers_its_probe(void **state)
 {
 	struct fake *fake = *state;
@@ -561,6 +581,8 @@ int main(void)
 	    TEST(a_hung_worker_is_killed_and_replaced),
 	    TEST(other_workers_go_on_while_one_hangs),
 	    TEST(the_breaker_opens_when_no_worker_can_log_in),
+	    TEST(the_breaker_opens_when_workers_die_at_every_start),
+	    TEST(a_call_that_waits_for_a_worker_ends_at_its_deadline),
 	    TEST(the_breaker_closes_when_a_worker_answers_its_probe),
 	    TEST(a_device_that_is_gone_is_reported_by_its_worker),
 	    TEST(a_wrong_pin_is_tried_once_not_once_for_each_worker),
