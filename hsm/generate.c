@@ -135,6 +135,17 @@ static enum wire_status read_spki(struct token *token, CK_OBJECT_HANDLE public,
 	return WIRE_OK;
 }
 
+static enum wire_status make_durable(
+    const struct generate *generate, struct fault *fault)
+{
+	const struct quirks *quirks = token_quirks(generate->token);
+
+	if (quirks->make_durable == NULL || quirks->make_durable())
+		return WIRE_OK;
+	return fault_set(fault, WIRE_REFUSED,
+	    "the token's directory does not sync, the key would not last");
+}
+
 static enum wire_status verify_pair(const struct generate *generate,
     const struct made *made, enum hsm_key_type type, struct bytes id,
     struct item *object_out, struct buf *spki, struct fault *fault)
@@ -149,6 +160,8 @@ static enum wire_status verify_pair(const struct generate *generate,
 	if (status == WIRE_OK)
 		status =
 		    read_spki(generate->token, made->public, type, spki, fault);
+	if (status == WIRE_OK)
+		status = make_durable(generate, fault);
 	return status;
 }
 
@@ -244,6 +257,8 @@ enum wire_status generate_secret(const struct generate *generate,
 		    fault);
 	if (status == WIRE_OK)
 		status = check_alone(generate, CKO_SECRET_KEY, fault);
+	if (status == WIRE_OK)
+		status = make_durable(generate, fault);
 	if (status != WIRE_OK) {
 		destroy(generate, &made);
 		return status;

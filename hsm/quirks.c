@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/own.h"
+#include "hsm/durable.h"
 
 /* The first row that fits is taken; the last fits every token that keeps to
  * PKCS#11 2.40. */
@@ -19,6 +20,7 @@ static const struct quirks table[] = {
 	 * for a version that allows it signs at half the cost again */
 	.copies = true,
 	.general_error_is_bad_tag = true,
+	.make_durable = durable_softhsm,
     },
     {
 	.key_wrap = CKM_AES_KEY_WRAP,

@@ -19,6 +19,9 @@ struct quirks {
 	bool gcm_short_params; /* parameters without ulIvBits */
 	bool general_error_is_bad_tag; /* CKR_GENERAL_ERROR for a tag that does
 					* not fit */
+	/* Makes what was generated survive a power cut; NULL where the token
+	 * does so itself. */
+	bool (*make_durable)(void);
 };
 
 const struct quirks *quirks_of(const CK_TOKEN_INFO *info);

@@ -39,7 +39,8 @@ static const char *need_env(const char *name)
 void home_write(const char *path, const char *text)
 {
 	OWNED_STR(temporary) = mem_printf("%s.new", path);
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	int fd =
+	    open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 
 	assert_true(fd >= 0);
 	assert_int_equal(write(fd, text, strlen(text)), (ssize_t)strlen(text));
@@ -61,8 +62,8 @@ void home_open(struct home *home)
 	tokens = mem_printf("%s/tokens", home->dir);
 	assert_int_equal(mkdir(tokens, 0700), 0);
 	conf = mem_printf("%s/softhsm2.conf", home->dir);
-	text = mem_printf("directories.tokendir = %s\nlog.level = ERROR\n",
-	    tokens);
+	text = mem_printf(
+	    "directories.tokendir = %s\nlog.level = ERROR\n", tokens);
 	home_write(conf, text);
 	home->module = mem_strdup(need_env("SOFTHSM_MODULE"));
 	*strrchr(worker, '/') = '\0';
@@ -80,8 +81,8 @@ void home_open(struct home *home)
 	assert_int_equal(setenv("SIGNET_SHIM_COUNTS", home->counts, 1), 0);
 }
 
-static int remove_one(const char *path, const struct stat *st, int type,
-    struct FTW *where)
+static int remove_one(
+    const char *path, const struct stat *st, int type, struct FTW *where)
 {
 	(void)st;
 	(void)type;
@@ -114,15 +115,14 @@ static pid_t spawn(const char *const *args, int fd)
 	posix_spawn_file_actions_t actions;
 	union {
 		const char *const *read;
-		char *const *argv;	/* posix_spawn does not write to it */
+		char *const *argv; /* posix_spawn does not write to it */
 	} from = {.read = args};
 	pid_t pid;
 
 	assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
 	if (fd >= 0)
-		assert_int_equal(posix_spawn_file_actions_adddup2(
-				     &actions, fd, WIRE_FD),
-		    0);
+		assert_int_equal(
+		    posix_spawn_file_actions_adddup2(&actions, fd, WIRE_FD), 0);
 	assert_int_equal(posix_spawn(&pid, need_env("SIGNET_HSM_WORKER"),
 			     &actions, NULL, from.argv, environ),
 	    0);
@@ -158,7 +158,7 @@ unsigned home_count(const struct home *home, const char *function)
 void home_uncount(const struct home *home)
 {
 	if (truncate(home->counts, 0) != 0)
-		assert_int_equal(errno, ENOENT);	/* nothing counted yet */
+		assert_int_equal(errno, ENOENT); /* nothing counted yet */
 }
 
 void peer_start(struct peer *peer, const char *module, const char *token,
@@ -204,8 +204,8 @@ int peer_stop(struct peer *peer)
 	return peer_wait(peer);
 }
 
-bool peer_read(struct peer *peer, uint32_t *id_out, enum wire_status *status_out,
-    struct buf *reply)
+bool peer_read(struct peer *peer, uint32_t *id_out,
+    enum wire_status *status_out, struct buf *reply)
 {
 	struct frame frame;
 	enum frame_state state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A throwaway SoftHSM in its own directory, with PIN files and the shim's rules,
- * and real workers on it.  Failures fail the running test. */
+/* A throwaway SoftHSM in its own directory, with PIN files and the shim's
+ * rules, and real workers on it.  Failures fail the running test. */
 #ifndef TEST_HSM_HOME_H
 #define TEST_HSM_HOME_H
 
@@ -13,8 +13,8 @@
 
 struct home {
 	char dir[64];
-	char *module;	/* SoftHSM */
-	char *shim;	/* in front of it */
+	char *module; /* SoftHSM */
+	char *shim; /* in front of it */
 	char *pin_file;
 	char *so_pin_file;
 	char *rules;
@@ -24,7 +24,7 @@ struct home {
 /* Also sets SOFTHSM2_CONF and the shim's variables for this process and those
  * that it starts. */
 void home_open(struct home *home);
-void home_close(struct home *home);	/* removes the directory */
+void home_close(struct home *home); /* removes the directory */
 
 void home_write(const char *path, const char *text); /* whole, mode 0600 */
 /* By the worker program.  Returns its exit status. */
@@ -38,7 +38,7 @@ struct peer {
 	int fd;
 	struct frame_inbox inbox;
 	enum wire_status started;
-	char text[512];		/* of the last answer that was not OK */
+	char text[512]; /* of the last answer that was not OK */
 };
 
 /* Starts a worker and reads its first frame. */
@@ -49,12 +49,11 @@ int peer_stop(struct peer *peer);
 /* Waits for its end without closing. */
 int peer_wait(struct peer *peer);
 /* One request with FIELDS; the reply's fields replace REPLY. */
-enum wire_status peer_call(
-    struct peer *peer, enum wire_op op, const struct buf *fields,
-    struct buf *reply);
+enum wire_status peer_call(struct peer *peer, enum wire_op op,
+    const struct buf *fields, struct buf *reply);
 /* False when the worker has closed. */
-bool peer_read(struct peer *peer, uint32_t *id_out, enum wire_status *status_out,
-    struct buf *reply);
+bool peer_read(struct peer *peer, uint32_t *id_out,
+    enum wire_status *status_out, struct buf *reply);
 
 /* Makes a key; *uri_out is malloc'd. */
 enum wire_status peer_make_pair(

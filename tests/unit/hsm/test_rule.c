@@ -22,8 +22,8 @@ static void a_key_that_keeps_the_rule_is_safe(void **state)
 	(void)state;
 	assert_null(rule_broken("private", SIGNER, 0));
 	assert_null(rule_broken("secret-key", WRAPPER, 0));
-	assert_null(rule_broken("secret-key",
-	    SAFE | HSM_ATTR_ENCRYPT | HSM_ATTR_DECRYPT, 0));
+	assert_null(rule_broken(
+	    "secret-key", SAFE | HSM_ATTR_ENCRYPT | HSM_ATTR_DECRYPT, 0));
 }
 
 static void each_attribute_against_the_rule_is_named(void **state)
@@ -41,13 +41,13 @@ static void each_attribute_against_the_rule_is_named(void **state)
 	assert_string_equal(
 	    rule_broken("private", SIGNER & ~(uint32_t)HSM_ATTR_SENSITIVE, 0),
 	    "is not sensitive (its value can be read)");
-	assert_string_equal(rule_broken("private",
-				SIGNER & ~(uint32_t)HSM_ATTR_NEVER_EXTRACTABLE,
-				0),
+	assert_string_equal(
+	    rule_broken(
+		"private", SIGNER & ~(uint32_t)HSM_ATTR_NEVER_EXTRACTABLE, 0),
 	    "was extractable once, or imported");
-	assert_string_equal(rule_broken("private",
-				SIGNER & ~(uint32_t)HSM_ATTR_ALWAYS_SENSITIVE,
-				0),
+	assert_string_equal(
+	    rule_broken(
+		"private", SIGNER & ~(uint32_t)HSM_ATTR_ALWAYS_SENSITIVE, 0),
 	    "was not sensitive once, or imported");
 }
 
@@ -85,8 +85,7 @@ static void return_values_are_told_apart_by_what_they_ask(void **state)
 {
 	(void)state;
 	assert_int_equal(ckr_trouble(CKR_OK), TROUBLE_NONE);
-	assert_int_equal(
-	    ckr_trouble(CKR_USER_ALREADY_LOGGED_IN), TROUBLE_NONE);
+	assert_int_equal(ckr_trouble(CKR_USER_ALREADY_LOGGED_IN), TROUBLE_NONE);
 	assert_int_equal(ckr_trouble(CKR_DATA_LEN_RANGE), TROUBLE_CALLER);
 	assert_int_equal(
 	    ckr_trouble(CKR_SESSION_HANDLE_INVALID), TROUBLE_SESSION);
@@ -112,8 +111,8 @@ static void return_values_have_their_names_in_faults(void **state)
 	assert_string_equal(fault.text, "C_Sign: CKR_DEVICE_ERROR");
 	assert_int_equal(
 	    fault_ckr(&fault, "C_Sign", CKR_DATA_INVALID), WIRE_REFUSED);
-	assert_int_equal(fault_ckr(&fault, "C_Login", CKR_PIN_INCORRECT),
-	    WIRE_PIN);
+	assert_int_equal(
+	    fault_ckr(&fault, "C_Login", CKR_PIN_INCORRECT), WIRE_PIN);
 }
 
 int main(void)

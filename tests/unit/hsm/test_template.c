@@ -19,7 +19,7 @@ static const CK_ATTRIBUTE *attribute(
 
 	for (CK_ULONG i = 0; i < template->count; i++)
 		if (template->attributes[i].type == type) {
-			assert_null(found);	/* twice would be ambiguous */
+			assert_null(found); /* twice would be ambiguous */
 			found = &template->attributes[i];
 		}
 	return found;
@@ -45,8 +45,8 @@ static const struct quirks *any_token(void)
 
 static void last_is_not_modifiable(const struct template *template)
 {
-	assert_int_equal(template->attributes[template->count - 1].type,
-	    CKA_MODIFIABLE);
+	assert_int_equal(
+	    template->attributes[template->count - 1].type, CKA_MODIFIABLE);
 	assert_false(on(template, CKA_MODIFIABLE));
 }
 
@@ -66,8 +66,8 @@ static void allows(const struct template *template, CK_ULONG count,
 
 static void signing_keys_state_every_use_and_only_sign(void **state)
 {
-	static const enum hsm_key_type types[] = {HSM_EC_P256, HSM_EC_P384,
-	    HSM_RSA_2048, HSM_RSA_3072, HSM_RSA_4096};
+	static const enum hsm_key_type types[] = {
+	    HSM_EC_P256, HSM_EC_P384, HSM_RSA_2048, HSM_RSA_3072, HSM_RSA_4096};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(types); i++) {
@@ -204,8 +204,7 @@ int main(void)
 	    cmocka_unit_test(signing_keys_state_every_use_and_only_sign),
 	    cmocka_unit_test(
 		public_keys_only_verify_and_ask_for_exponent_65537),
-	    cmocka_unit_test(
-		wrapping_keys_only_wrap_and_make_unreadable_keys),
+	    cmocka_unit_test(wrapping_keys_only_wrap_and_make_unreadable_keys),
 	    cmocka_unit_test(mac_keys_only_sign_and_verify),
 	    cmocka_unit_test(a_kek_is_extractable_only_until_it_is_wrapped),
 	    cmocka_unit_test(a_token_is_known_by_manufacturer_and_model),

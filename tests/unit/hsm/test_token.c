@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Goal of this test: which token is chosen, and which of its keys are used.  The
+ * Goal of this test: which token is chosen, and which of its keys are used. The
  * parts of the worker run in this process, on SoftHSM behind the shim, so that
  * keys can be made here which the worker would never make.
  */
@@ -15,13 +15,14 @@
 #include <openssl/rand.h>
 
 #include "base/secret.h"
+#include "hsm/durable.h"
 #include "hsm/generate.h"
 #include "hsm/kek.h"
 #include "tests/unit/hsm/home.h"
 
 static struct home home;
 static struct module *module;
-static size_t heap_idle;	/* OpenSSL keeps its generators on that heap */
+static size_t heap_idle; /* OpenSSL keeps its generators on that heap */
 
 struct open_token {
 	struct token *token;
@@ -89,8 +90,8 @@ static void a_uri_that_fits_no_token_or_several_is_refused(void **state)
 	refused_as_config("pkcs11:token=gamma", "no token fits");
 	refused_as_config("pkcs11:token=gamma", "alpha (serial ");
 	refused_as_config("pkcs11:token=alph", "no token fits");
-	refused_as_config("pkcs11:manufacturer=SoftHSM%20project",
-	    "fits 2 tokens");
+	refused_as_config(
+	    "pkcs11:manufacturer=SoftHSM%20project", "fits 2 tokens");
 }
 
 static void a_uri_that_names_more_than_a_token_is_refused(void **state)
@@ -114,8 +115,9 @@ static void a_pin_in_a_uri_is_not_repeated(void **state)
 	struct fault fault = {.text = ""};
 
 	(void)state;
-	assert_int_equal(module_find_token(module,
-			     "pkcs11:token=alpha?pin-value=9876", &slot, &fault),
+	assert_int_equal(
+	    module_find_token(
+		module, "pkcs11:token=alpha?pin-value=9876", &slot, &fault),
 	    WIRE_CONFIG);
 	assert_null(strstr(fault.text, "9876"));
 }
@@ -156,19 +158,17 @@ static void make_pair(struct open_token *open, const char *label,
 	struct template private = {.count = 0};
 	CK_OBJECT_HANDLE handles[2];
 
-	template_public(
-	    &public, HSM_EC_P256, &name, token_quirks(open->token));
+	template_public(&public, HSM_EC_P256, &name, token_quirks(open->token));
 	template_private(
 	    &private, HSM_EC_P256, &name, token_quirks(open->token));
 	for (CK_ULONG i = 0; i < private.count; i++)
 		if (private.attributes[i].type == type)
-			private.attributes[i].pValue =
-			    value ? &private.yes : &private.no;
-	assert_int_equal(token_functions(open->token)->C_GenerateKeyPair(
-			     token_session(open->token), &mechanism,
-			     public.attributes, public.count,
-			     private.attributes, private.count, &handles[0],
-			     &handles[1]),
+	private.attributes[i].pValue = value ? &private.yes : &private.no;
+	assert_int_equal(
+	    token_functions(open->token)
+		->C_GenerateKeyPair(token_session(open->token), &mechanism,
+		    public.attributes, public.count, private.attributes,
+		    private.count, &handles[0], &handles[1]),
 	    CKR_OK);
 }
 
@@ -200,9 +200,9 @@ static void an_unsafe_key_is_not_used(void **state)
 	(void)state;
 	open_token(&open);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		OWNED_STR(uri) = mem_printf(
-		    "pkcs11:token=alpha;object=%s;type=private",
-		    cases[i].label);
+		OWNED_STR(uri) =
+		    mem_printf("pkcs11:token=alpha;object=%s;type=private",
+			cases[i].label);
 		struct fault fault = {.text = ""};
 		struct item item;
 
@@ -232,24 +232,23 @@ static void a_key_is_used_only_for_what_it_is_named_for(void **state)
 	assert_int_equal(
 	    get(&open, "pkcs11:token=alpha;object=good", KEY_WRAP, &fault),
 	    WIRE_NO_KEY);
-	assert_int_equal(get(&open,
-			     "pkcs11:token=alpha;object=good;type=private",
-			     KEY_MAC, &fault),
+	assert_int_equal(
+	    get(&open, "pkcs11:token=alpha;object=good;type=private", KEY_MAC,
+		&fault),
 	    WIRE_NO_KEY);
-	assert_int_equal(get(&open,
-			     "pkcs11:token=beta;object=good;type=private",
-			     KEY_SIGN, &fault),
+	assert_int_equal(
+	    get(&open, "pkcs11:token=beta;object=good;type=private", KEY_SIGN,
+		&fault),
 	    WIRE_NO_KEY);
 	assert_int_equal(
 	    get(&open, "pkcs11:token=alpha;object=bad", KEY_SIGN, &fault),
 	    WIRE_NO_KEY);
-	assert_int_equal(
-	    get(&open, "pkcs11:token=alpha", KEY_SIGN, &fault),
+	assert_int_equal(get(&open, "pkcs11:token=alpha", KEY_SIGN, &fault),
 	    WIRE_BAD_REQUEST);
 	assert_int_equal(
 	    get(&open, "good", KEY_SIGN, &fault), WIRE_BAD_REQUEST);
-	assert_int_equal(get(&open, "pkcs11:object=good?pin-value=1", KEY_SIGN,
-			     &fault),
+	assert_int_equal(
+	    get(&open, "pkcs11:object=good?pin-value=1", KEY_SIGN, &fault),
 	    WIRE_BAD_REQUEST);
 	close_token(&open);
 }
@@ -273,7 +272,8 @@ static void two_keys_of_one_label_are_refused_until_named_by_id(void **state)
 
 static void a_key_that_is_destroyed_is_forgotten_when_checked(void **state)
 {
-	static const char uri[] = "pkcs11:token=alpha;object=short;type=private";
+	static const char uri[] =
+	    "pkcs11:token=alpha;object=short;type=private";
 	struct open_token open;
 	struct fault fault = {.text = ""};
 	struct item item;
@@ -321,7 +321,7 @@ static void loaded_keks_are_bounded_and_the_least_used_goes(void **state)
 	const struct key *root;
 
 	(void)state;
-	open_token(&open);	/* at most two */
+	open_token(&open); /* at most two */
 	root = make_root(&open, "root-lru");
 	for (size_t i = 0; i < 3; i++)
 		assert_int_equal(
@@ -403,11 +403,11 @@ static void a_loaded_kek_cannot_be_read_or_wrapped_out(void **state)
 				 root->handle, kek, value, &len),
 	    CKR_OK);
 	assert_int_equal(item_read(open.token, kek, &item, &fault), WIRE_OK);
-	assert_int_equal(item.attributes &
+	assert_int_equal(
+	    item.attributes &
 		(HSM_ATTR_TOKEN | HSM_ATTR_PRIVATE | HSM_ATTR_SENSITIVE |
-		    HSM_ATTR_EXTRACTABLE | HSM_ATTR_MODIFIABLE |
-		    HSM_ATTR_WRAP | HSM_ATTR_UNWRAP | HSM_ATTR_SIGN |
-		    HSM_ATTR_DERIVE),
+		    HSM_ATTR_EXTRACTABLE | HSM_ATTR_MODIFIABLE | HSM_ATTR_WRAP |
+		    HSM_ATTR_UNWRAP | HSM_ATTR_SIGN | HSM_ATTR_DERIVE),
 	    HSM_ATTR_PRIVATE | HSM_ATTR_SENSITIVE);
 	close_token(&open);
 }
@@ -445,8 +445,7 @@ static void a_generator_of_the_token_that_fails_gives_nothing(void **state)
 	home_write(home.rules, "C_GenerateRandom every:1 0x121\n");
 	open_token(&open);
 	assert_int_equal(
-	    entropy_draw(open.entropy, out, sizeof(out), &fault),
-	    WIRE_REFUSED);
+	    entropy_draw(open.entropy, out, sizeof(out), &fault), WIRE_REFUSED);
 	close_token(&open);
 }
 
@@ -479,6 +478,24 @@ static void a_signing_key_that_cannot_be_copied_signs_all_the_same(void **state)
 				 sizeof(digest), signature, &len),
 	    CKR_OK);
 	close_token(&open);
+}
+
+static void what_softhsm_wrote_is_synced_or_said_not_to_be(void **state)
+{
+	OWNED_STR(good) = mem_strdup(getenv("SOFTHSM2_CONF"));
+	OWNED_STR(conf) = mem_printf("%s/other.conf", home.dir);
+	OWNED_STR(text) = mem_printf("# a comment\nlog.level = INFO\n"
+				     " directories.tokendir=%s/none \n",
+	    home.dir);
+
+	(void)state;
+	assert_true(durable_softhsm());
+	home_write(conf, text);
+	assert_int_equal(setenv("SOFTHSM2_CONF", conf, 1), 0);
+	assert_false(durable_softhsm());
+	home_write(conf, "log.level = INFO\n");
+	assert_true(durable_softhsm()); /* with a line in the log */
+	assert_int_equal(setenv("SOFTHSM2_CONF", good, 1), 0);
 }
 
 static int set_up(void **state)
@@ -520,7 +537,8 @@ int main(void)
 	    cmocka_unit_test(a_module_that_is_none_is_refused),
 	    cmocka_unit_test(an_unsafe_key_is_not_used),
 	    cmocka_unit_test(a_key_is_used_only_for_what_it_is_named_for),
-	    cmocka_unit_test(two_keys_of_one_label_are_refused_until_named_by_id),
+	    cmocka_unit_test(
+		two_keys_of_one_label_are_refused_until_named_by_id),
 	    cmocka_unit_test(a_key_that_is_destroyed_is_forgotten_when_checked),
 	    cmocka_unit_test(loaded_keks_are_bounded_and_the_least_used_goes),
 	    cmocka_unit_test(a_blob_opens_only_under_its_own_root),
@@ -530,6 +548,7 @@ int main(void)
 	    cmocka_unit_test(a_generator_of_the_token_that_fails_gives_nothing),
 	    cmocka_unit_test(
 		a_signing_key_that_cannot_be_copied_signs_all_the_same),
+	    cmocka_unit_test(what_softhsm_wrote_is_synced_or_said_not_to_be),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
