@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/ca/fixture.h"
 
+#include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -159,6 +160,18 @@ struct certificate *fixture_issue(struct fixture *fixture, const char *name)
 	must(ca_issue(
 	    fixture->ca, &order->order, intent, &certificate, &err));
 	return certificate;
+}
+
+size_t fixture_heap_idle(void)
+{
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	uint8_t octet;
+
+	if (key == NULL || RAND_bytes(&octet, 1) != 1 ||
+	    RAND_priv_bytes(&octet, 1) != 1)
+		abort();
+	EVP_PKEY_free(key);
+	return secret_heap_used();
 }
 
 uint64_t fixture_count(struct fixture *fixture, enum table table)

@@ -42,6 +42,10 @@ DEFINE_CLEANUP(fixture_order, fixture_order_free)
 
 /* Issues for NAME with a new key. */
 struct certificate *fixture_issue(struct fixture *fixture, const char *name);
+/* What OpenSSL's generators of this thread keep in the locked heap for good, once
+ * all of them are there. */
+size_t fixture_heap_idle(void);
+
 /* Records in TABLE. */
 uint64_t fixture_count(struct fixture *fixture, enum table table);
 
