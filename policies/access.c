@@ -6,6 +6,7 @@
 static const char *const permission_names[] = {
 	[PERM_NONE] = "none",
 	[PERM_PUBLIC] = "public",
+	[PERM_SELF] = "self",
 	[PERM_CLUSTER_WRITE] = "cluster.write",
 	[PERM_CLUSTER_READ] = "cluster.read",
 	[PERM_TOKEN_WRITE] = "token.write",
@@ -134,6 +135,8 @@ enum err_code access_check(const struct caller *caller,
 	if (caller->kind != CALLER_CERTIFICATE && caller->kind != CALLER_TOKEN)
 		return err_refuse(err, ERR_UNAUTHENTICATED,
 		    "a client certificate or bootstrap token is needed");
+	if (permission == PERM_SELF)
+		return ERR_OK;
 	if (!is_granted(caller, permission))
 		return forbid(caller, permission, err);
 	if (caller->cluster == NULL)
@@ -161,7 +164,7 @@ void access_print(struct buf *out)
 	buf_printf(out, "%-14s", "permission");
 	for (size_t i = 0; i < ARRAY_LEN(grants); i++)
 		buf_printf(out, " %11s", grants[i].name);
-	for (unsigned p = PERM_PUBLIC + 1; p < PERM_COUNT; p++) {
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++) {
 		buf_printf(out, "\n%-14s", permission_names[p]);
 		for (size_t i = 0; i < ARRAY_LEN(grants); i++)
 			buf_printf(out, " %11s", grant_word(&grants[i], p));

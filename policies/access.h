@@ -21,6 +21,7 @@ enum role {
 enum permission {
 	PERM_NONE,		/* never granted: the default of a table */
 	PERM_PUBLIC,		/* everybody, unauthenticated included */
+	PERM_SELF,		/* everybody whom the store knows */
 	PERM_CLUSTER_WRITE,
 	PERM_CLUSTER_READ,
 	PERM_TOKEN_WRITE,
