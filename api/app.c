@@ -32,16 +32,7 @@ static enum err_code open_store(const struct config *config, bool read_only,
 
 static enum err_code open_hsm(struct app *app, struct err *err)
 {
-	const struct config *config = app->config;
-	const struct hsm_options options = {
-	    .module = config->hsm.module,
-	    .token = config->hsm.token,
-	    .pin_file = config->hsm.pin_file,
-	    .environment = config->hsm.environment,
-	    .environment_count = config->hsm.environment_count,
-	    .workers = config->hsm.workers,
-	    .timeout_ms = config->hsm.timeout * 1000,
-	};
+	const struct hsm_options options = hsm_options_from(app->config);
 	return hsm_open(&options, false, &app->hsm, err);
 }
 

@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "harness.h"
+#include <pthread.h>
+#include <semaphore.h>
+#include "api/job.h"
+#include "base/clock.h"
+
+#define FAR INT64_MAX
+
+/* A job that tells when it begins and waits to be let go. */
+struct gate {
+	struct job job;
+	sem_t begun, go, ended;
+	bool expired;
+	pthread_t thread;
+};
+
+static void pass_gate(struct job *job, bool expired)
+{
+	struct gate *gate = (struct gate *)(void *)job;
+	gate->expired = expired;
+	gate->thread = pthread_self();
+	sem_post(&gate->begun);
+	if (!expired)
+		sem_wait(&gate->go);
+	sem_post(&gate->ended);
+}
+
+static void gate_init(struct gate *gate, int64_t deadline_ms)
+{
+	*gate = (struct gate){.job = {pass_gate, deadline_ms, NULL}};
+	sem_init(&gate->begun, 0, 0);
+	sem_init(&gate->go, 0, 0);
+	sem_init(&gate->ended, 0, 0);
+}
+
+static struct jobs *open_jobs(unsigned threads, unsigned capacity)
+{
+	struct jobs *jobs = NULL;
+	struct err err = {0};
+	assert_ok(jobs_open(threads, capacity, &jobs, &err));
+	return jobs;
+}
+
+static void submit(struct jobs *jobs, struct gate *gate)
+{
+	assert_true(jobs_reserve(jobs));
+	jobs_submit(jobs, &gate->job);
+}
+
+static void a_job_runs_on_another_thread(void **state)
+{
+	struct jobs *jobs = open_jobs(2, 4);
+	struct gate gate;
+	(void)state;
+	gate_init(&gate, FAR);
+	submit(jobs, &gate);
+	sem_post(&gate.go);
+	sem_wait(&gate.ended);
+	assert_false(gate.expired);
+	assert_false(pthread_equal(gate.thread, pthread_self()));
+	jobs_close(jobs);
+}
+
+static void a_full_queue_refuses_at_once_and_takes_again_when_there_is_room(
+    void **state)
+{
+	struct jobs *jobs = open_jobs(1, 2);
+	struct gate gates[3];
+	struct jobs_stats stats;
+	(void)state;
+	for (size_t i = 0; i < 3; i++)
+		gate_init(&gates[i], FAR);
+	submit(jobs, &gates[0]);
+	sem_wait(&gates[0].begun);
+	submit(jobs, &gates[1]);
+	submit(jobs, &gates[2]);
+	assert_false(jobs_reserve(jobs));
+	jobs_stats(jobs, &stats);
+	assert_int_equal(stats.waiting, 2);
+	assert_int_equal(stats.running, 1);
+	assert_int_equal(stats.shed, 1);
+	sem_post(&gates[0].go);
+	sem_wait(&gates[1].begun);
+	assert_true(jobs_reserve(jobs));
+	struct gate last;
+	gate_init(&last, FAR);
+	jobs_submit(jobs, &last.job);
+	sem_post(&gates[1].go);
+	sem_post(&gates[2].go);
+	sem_post(&last.go);
+	sem_wait(&last.ended);
+	jobs_close(jobs);
+}
+
+static void a_place_reserved_and_not_yet_used_counts(void **state)
+{
+	struct jobs *jobs = open_jobs(1, 1);
+	struct gate gate;
+	(void)state;
+	assert_true(jobs_reserve(jobs));
+	assert_false(jobs_reserve(jobs));
+	gate_init(&gate, FAR);
+	sem_post(&gate.go);
+	jobs_submit(jobs, &gate.job);
+	sem_wait(&gate.ended);
+	assert_true(jobs_reserve(jobs));
+	gate_init(&gate, FAR);
+	sem_post(&gate.go);
+	jobs_submit(jobs, &gate.job);
+	sem_wait(&gate.ended);
+	jobs_close(jobs);
+}
+
+static void a_job_past_its_deadline_is_told_so_and_does_not_run(void **state)
+{
+	struct jobs *jobs = open_jobs(1, 1);
+	struct gate gate;
+	(void)state;
+	gate_init(&gate, clock_mono_ms() - 1);
+	submit(jobs, &gate);
+	sem_wait(&gate.ended);
+	assert_true(gate.expired);
+	jobs_close(jobs);
+}
+
+static void jobs_whose_deadline_passes_while_threads_are_busy_are_ended(
+    void **state)
+{
+	struct jobs *jobs = open_jobs(1, 3);
+	struct gate busy, first, second;
+	struct jobs_stats stats;
+	int64_t now = clock_mono_ms();
+	(void)state;
+	gate_init(&busy, FAR);
+	gate_init(&first, now + 1000);
+	gate_init(&second, now + 100000);
+	submit(jobs, &busy);
+	sem_wait(&busy.begun);
+	submit(jobs, &first);
+	submit(jobs, &second);
+	jobs_expire(jobs, now + 2000);
+	sem_wait(&first.ended);
+	assert_true(first.expired);
+	assert_true(pthread_equal(first.thread, pthread_self()));
+	jobs_stats(jobs, &stats);
+	assert_int_equal(stats.waiting, 1);
+	assert_int_equal(stats.expired, 1);
+	sem_post(&busy.go);
+	sem_post(&second.go);
+	sem_wait(&second.ended);
+	assert_false(second.expired);
+	jobs_close(jobs);
+}
+
+static void draining_takes_no_more_and_waits_for_what_runs(void **state)
+{
+	struct jobs *jobs = open_jobs(1, 2);
+	struct gate running, waiting;
+	(void)state;
+	gate_init(&running, FAR);
+	gate_init(&waiting, FAR);
+	submit(jobs, &running);
+	sem_wait(&running.begun);
+	submit(jobs, &waiting);
+	assert_false(jobs_drain(jobs, 1));
+	assert_false(jobs_reserve(jobs));
+	sem_post(&running.go);
+	sem_post(&waiting.go);
+	assert_true(jobs_drain(jobs, 60000));
+	sem_wait(&waiting.ended);
+	jobs_close(jobs);
+}
+
+static void an_idle_queue_is_drained_at_once(void **state)
+{
+	struct jobs *jobs = open_jobs(1, 1);
+	(void)state;
+	assert_true(jobs_drain(jobs, 0));
+	jobs_close(jobs);
+}
+
+/* Many threads submit; each job is run exactly once. */
+enum { SUBMITTERS = 4, EACH = 500 };
+
+struct tally {
+	struct job job;
+	_Atomic unsigned *runs;
+};
+
+struct submitter {
+	struct jobs *jobs;
+	_Atomic unsigned *runs, *taken;
+};
+
+static void count_run(struct job *job, bool expired)
+{
+	struct tally *tally = (struct tally *)(void *)job;
+	(void)expired;
+	(*tally->runs)++;
+	free(tally);
+}
+
+static void *submit_many(void *arg)
+{
+	struct submitter *submitter = arg;
+	for (int i = 0; i < EACH; i++) {
+		if (!jobs_reserve(submitter->jobs))
+			continue;
+		struct tally *tally = mem_zalloc(sizeof(*tally));
+		tally->job = (struct job){count_run, FAR, NULL};
+		tally->runs = submitter->runs;
+		(*submitter->taken)++;
+		jobs_submit(submitter->jobs, &tally->job);
+	}
+	return NULL;
+}
+
+static void each_job_that_was_taken_runs_exactly_once(void **state)
+{
+	struct jobs *jobs = open_jobs(3, 8);
+	_Atomic unsigned runs = 0, taken = 0;
+	struct submitter submitter = {jobs, &runs, &taken};
+	pthread_t threads[SUBMITTERS];
+	(void)state;
+	for (int i = 0; i < SUBMITTERS; i++)
+		assert_int_equal(pthread_create(
+		    &threads[i], NULL, submit_many, &submitter), 0);
+	for (int i = 0; i < SUBMITTERS; i++)
+		pthread_join(threads[i], NULL);
+	assert_true(jobs_drain(jobs, 60000));
+	assert_int_equal(runs, taken);
+	assert_true(taken > 0);
+	jobs_close(jobs);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(a_job_runs_on_another_thread),
+	    cmocka_unit_test(
+		a_full_queue_refuses_at_once_and_takes_again_when_there_is_room),
+	    cmocka_unit_test(a_place_reserved_and_not_yet_used_counts),
+	    cmocka_unit_test(
+		a_job_past_its_deadline_is_told_so_and_does_not_run),
+	    cmocka_unit_test(
+		jobs_whose_deadline_passes_while_threads_are_busy_are_ended),
+	    cmocka_unit_test(draining_takes_no_more_and_waits_for_what_runs),
+	    cmocka_unit_test(an_idle_queue_is_drained_at_once),
+	    cmocka_unit_test(each_job_that_was_taken_runs_exactly_once),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
