@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+/*
+ * Reading OCSP requests: never past the end, and what is accepted OpenSSL accepts
+ * too, with the same certificates asked for.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "ca/ocsp_request.h"
+
+/* Last: its macros bear names that policies/ has for enumerators. */
+#include <openssl/err.h>
+#include <openssl/ocsp.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void must(bool holds)
+{
+	if (!holds)
+		abort();
+}
+
+static void compare_item(const struct ocsp_item *ours, OCSP_CERTID *theirs)
+{
+	ASN1_OCTET_STRING *name_hash, *key_hash;
+	ASN1_INTEGER *serial;
+	const uint8_t *octets;
+	size_t len;
+
+	must(OCSP_id_get0_info(
+		 &name_hash, NULL, &key_hash, &serial, theirs) == 1);
+	must(bytes_equal(ours->issuer_name_hash,
+	    BYTES(ASN1_STRING_get0_data(name_hash),
+		(size_t)ASN1_STRING_length(name_hash))));
+	must(bytes_equal(ours->issuer_key_hash,
+	    BYTES(ASN1_STRING_get0_data(key_hash),
+		(size_t)ASN1_STRING_length(key_hash))));
+	octets = ASN1_STRING_get0_data(serial);
+	len = (size_t)ASN1_STRING_length(serial);
+	must(bytes_equal(serial_bytes(&ours->serial), BYTES(octets, len)));
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct ocsp_request request;
+	const uint8_t *next = data;
+	OCSP_REQUEST *theirs;
+
+	if (!ocsp_request_read(BYTES(data, size), &request))
+		return 0;
+	theirs = d2i_OCSP_REQUEST(NULL, &next, (long)size);
+	must(theirs != NULL && next == data + size);
+	must(OCSP_request_onereq_count(theirs) == (int)request.count);
+	for (size_t i = 0; i < request.count; i++)
+		compare_item(&request.items[i],
+		    OCSP_onereq_get0_id(
+			OCSP_request_onereq_get0(theirs, (int)i)));
+	OCSP_REQUEST_free(theirs);
+	ERR_clear_error();
+	return 0;
+}
