@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* signet-agent: keeps a node's certificate. */
 #include <curl/curl.h>
-#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 #include <openssl/rand.h>
@@ -19,10 +17,13 @@
 #include "cli/options.h"
 #include "cli/outdir.h"
 #include "cli/output.h"
+#include "cli/reload.h"
 
 #define SECRET_HEAP ((size_t)64 * 1024)
 #define RETRY_FIRST 5 /* seconds */
 #define RETRY_MOST 900
+#define SPREAD_MOST 3600
+#define STILL_VALID "not renewed yet; the certificate held is still valid"
 #define SLEEP_MOST 3600 /* a clock that jumps is noticed within this */
 
 static const struct option_spec globals[] = {
@@ -88,34 +89,22 @@ static void add_sans(json_t *sans, const struct options *options,
  * state, so that a command that failed runs again at the next occasion.
  */
 static enum err_code reload(
-    const char *dir, const char *command, json_t *state, struct err *err)
+    const struct options *options, json_t *state, struct err *err)
 {
+	const char *command = options_get(options, "reload");
+	enum err_code code;
+
 	if (command == NULL || !json_is_true(json_object_get(state, "reload")))
 		return ERR_OK;
-	pid_t child = fork();
-	if (child == 0) {
-		/* Data goes to standard output, and this is none. */
-		dup2(2, 1);
-		execl("/bin/sh", "sh", "-c", command, (char *)NULL);
-		_exit(127);
+	if ((code = reload_run(command, RELOAD_TIMEOUT, err)) != ERR_OK) {
+		fprintf(stderr,
+		    "%s: the files are in place; the reload will be tried "
+		    "again\n",
+		    options_program(options));
+		return code;
 	}
-	int status = -1;
-	while (child > 0 && waitpid(child, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (child < 0 || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return err_fail(err, ERR_INTERNAL,
-		    "the files are in place, but --reload ended with status "
-		    "%d; it will be run again",
-		    WIFEXITED(status) ? WEXITSTATUS(status) : status);
 	json_object_del(state, "reload");
-	return outdir_write_state(dir, state, err);
-}
-
-static enum err_code note_reload(
-    const char *dir, json_t *state, struct err *err)
-{
-	json_object_set_new(state, "reload", json_true());
-	return outdir_write_state(dir, state, err);
+	return outdir_write_state(options_get(options, "out"), state, err);
 }
 
 static int enroll_run(const struct options *options)
@@ -139,9 +128,7 @@ static int enroll_run(const struct options *options)
 	add_sans(sans, options, "ip", "IP");
 	add_sans(sans, options, "uri", "URI");
 	if (node_enroll(&order, &state, &err) != ERR_OK ||
-	    note_reload(order.dir, state, &err) != ERR_OK ||
-	    reload(order.dir, options_get(options, "reload"), state, &err) !=
-		ERR_OK)
+	    reload(options, state, &err) != ERR_OK)
 		return fail(options, &err);
 	return report(options, state, true);
 }
@@ -160,42 +147,79 @@ static const struct option_spec ensure_options[] = {
     OUT, RELOAD, {"force", NULL, "renew now, due or not", false, false}, {0}};
 
 /*
- * Renews when due.  While the certificate held is still good, a server out of
- * reach is worth a warning and no more: the next occasion comes.
+ * When to renew.  SPREAD moves it by a part that follows from the serial: nodes
+ * enrolled at one moment do not all come at one moment, and none changes its
+ * mind with each look.
  */
-static enum err_code ensure(const struct options *options, json_t **state_out,
-    bool *changed, struct err *err)
+static int64_t due_time(const json_t *state, bool spread)
 {
-	const char *dir = options_get(options, "out");
+	int64_t due = node_time(state, "renew_after");
+	int64_t most = (node_time(state, "not_after") - due) / 10;
+	const char *c =
+	    json_string_value(json_object_get(state, "serial"));
+	uint32_t hash = 2166136261; /* FNV-1a */
+
+	if (!spread || most <= 0 || c == NULL)
+		return due;
+	for (; *c != '\0'; c++)
+		hash = (hash ^ (unsigned char)*c) * 16777619;
+	return due + hash % ((most < SPREAD_MOST ? most : SPREAD_MOST) + 1);
+}
+
+/* While the certificate held is still good, a server out of reach is worth a
+ * warning and no more: the next occasion comes. */
+static bool can_wait(const json_t *state, enum err_code code)
+{
+	return exit_for(code) == EXIT_TEMPORARY &&
+	       clock_now() < node_time(state, "not_after");
+}
+
+/* How ensure is called: by a timer, or again and again by ourselves. */
+enum way { ONCE, STAYING };
+
+static enum err_code renew(const struct options *options, json_t *state,
+    enum way way, bool *changed, struct err *err)
+{
+	enum err_code code = node_renew(options_get(options, "out"), state, err);
+
+	*changed = code == ERR_OK;
+	if (options_has(options, "force") || !can_wait(state, code))
+		return code;
+	if (way == STAYING)
+		log_err(LOG_WARN, STILL_VALID, err);
+	else {
+		(void)exit_with(options_program(options), err);
+		fprintf(stderr, "%s: " STILL_VALID "\n",
+		    options_program(options));
+	}
+	err_clear(err);
+	return ERR_OK;
+}
+
+/* Renews when due, and runs what is owed. */
+static enum err_code ensure(const struct options *options, enum way way,
+    json_t **state_out, bool *changed, struct err *err)
+{
 	OWNED_JSON(state) = NULL;
-	int64_t now = clock_now();
 	enum err_code code;
 
 	*changed = false;
-	if ((code = outdir_read_state(dir, &state, err)) != ERR_OK)
+	if ((code = outdir_read_state(
+		 options_get(options, "out"), &state, err)) != ERR_OK)
 		return code;
-	bool due = now >= node_time(state, "renew_after") ||
-		   options_has(options, "force");
-	if (due) {
-		code = node_renew(dir, state, err);
-		if (code == ERR_OK) {
-			*changed = true;
-			code = note_reload(dir, state, err);
-		} else if (exit_for(code) == EXIT_TEMPORARY &&
-			   now < node_time(state, "not_after") &&
-			   !options_has(options, "force")) {
-			log_err(LOG_WARN,
-			    "not renewed yet; the certificate "
-			    "held is still valid",
-			    err);
-			err_clear(err);
-			code = ERR_OK;
-		}
-	}
+	if (clock_now() >= due_time(state, way == STAYING) ||
+	    options_has(options, "force"))
+		code = renew(options, state, way, changed, err);
 	if (code == ERR_OK)
-		code = reload(dir, options_get(options, "reload"), state, err);
+		code = reload(options, state, err);
 	if (code == ERR_OK)
 		*state_out = GIVE(state);
+	else if (exit_for(code) == EXIT_REFUSED &&
+		 clock_now() >= node_time(state, "not_after"))
+		fprintf(stderr,
+		    "%s: the certificate held has expired: run "
+		    "'signet-agent enroll' with a new token\n",
+		    options_program(options));
 	return code;
 }
 
@@ -205,7 +229,7 @@ static int ensure_run(const struct options *options)
 	struct err err = {0};
 	bool changed;
 
-	if (ensure(options, &state, &changed, &err) != ERR_OK)
+	if (ensure(options, ONCE, &state, &changed, &err) != ERR_OK)
 		return fail(options, &err);
 	return report(options, state, changed);
 }
@@ -230,7 +254,7 @@ static void sleep_for(int64_t seconds, const sigset_t *while_asleep)
 	(void)pselect(0, NULL, NULL, NULL, &length, while_asleep);
 }
 
-/* Spreads the renewals of a fleet that was enrolled at one moment. */
+/* Nodes whose server was away do not all come back at one moment. */
 static int64_t jitter(int64_t most)
 {
 	uint32_t drawn = 0;
@@ -243,7 +267,7 @@ static int64_t jitter(int64_t most)
 /* Seconds until the next look. */
 static int64_t until_due(const json_t *state)
 {
-	int64_t wait = node_time(state, "renew_after") - clock_now();
+	int64_t wait = due_time(state, true) - clock_now();
 
 	if (wait < RETRY_FIRST)
 		wait = RETRY_FIRST;
@@ -258,7 +282,8 @@ static int loop(const struct options *options, const sigset_t *while_asleep)
 		OWNED_JSON(state) = NULL;
 		struct err err = {0};
 		bool changed = false;
-		enum err_code code = ensure(options, &state, &changed, &err);
+		enum err_code code =
+		    ensure(options, STAYING, &state, &changed, &err);
 		if (code == ERR_CONFIG)
 			return fail(options, &err);
 		if (code == ERR_OK && changed)
@@ -266,7 +291,7 @@ static int loop(const struct options *options, const sigset_t *while_asleep)
 			    LOG_STR("serial", json_string_value(json_object_get(
 						  state, "serial"))));
 		bool late = code == ERR_OK &&
-			    node_time(state, "renew_after") <= clock_now();
+			    due_time(state, true) <= clock_now();
 		if (code == ERR_OK && !late) {
 			retry = RETRY_FIRST;
 			sleep_for(until_due(state), while_asleep);

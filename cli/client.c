@@ -5,6 +5,7 @@
 #include <string.h>
 #include <curl/curl.h>
 #include <openssl/crypto.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -12,6 +13,7 @@
 #include "base/text.h"
 
 #define ANSWER_MAX ((size_t)16 * 1024 * 1024)
+#define ANSWER_USUAL ((size_t)16 * 1024)
 #define PAGES_MAX 10000
 #define TIMEOUT_MS 30000
 #define CONNECT_TIMEOUT_MS 10000
@@ -72,6 +74,7 @@ static void add_token(struct client *client, const struct secret *token)
 	OWNED_BUF(line);
 	struct bytes text = secret_bytes(token);
 
+	buf_reserve(&line, text.len + 32);
 	buf_printf(&line, "Authorization: Bearer ");
 	buf_put_bytes(&line, text);
 	buf_put_u8(&line, 0);
@@ -84,7 +87,7 @@ static void set_common(struct client *client, int64_t timeout_ms)
 	CURL *curl = client->curl;
 
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, client->error);
-	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+	/* No CURLOPT_NOSIGNAL: libcurl then shields us from SIGPIPE. */
 	curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "https");
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, 0L);
 	curl_easy_setopt(
@@ -163,6 +166,8 @@ enum err_code client_open(const struct client_options *options,
 		    client->curl, CURLOPT_SSLCERT, options->cert_file);
 		curl_easy_setopt(
 		    client->curl, CURLOPT_SSLKEY, options->key_file);
+		/* Keeps OpenSSL from asking at the terminal. */
+		curl_easy_setopt(client->curl, CURLOPT_KEYPASSWD, "");
 	}
 	if (options->token != NULL)
 		add_token(client, options->token);
@@ -182,6 +187,15 @@ void client_close(struct client *client)
 	free(client);
 }
 
+/* The code behind a slug; ERR_OK for none that a server can mean: these tell
+ * what is wrong on this side. */
+static enum err_code code_of(const char *slug)
+{
+	enum err_code code = slug == NULL ? ERR_OK : err_from_slug(slug);
+
+	return code == ERR_USAGE || code == ERR_CONFIG ? ERR_OK : code;
+}
+
 /* Turns a problem+json answer into the error that the server had. */
 static enum err_code server_said(
     long status, const json_t *problem, struct err *err)
@@ -191,7 +205,7 @@ static enum err_code server_said(
 	    json_string_value(json_object_get(problem, "detail"));
 	const char *request =
 	    json_string_value(json_object_get(problem, "request_id"));
-	enum err_code code = slug == NULL ? ERR_OK : err_from_slug(slug);
+	enum err_code code = code_of(slug);
 
 	if (code == ERR_OK)
 		return err_fail(err,
@@ -254,6 +268,8 @@ enum err_code client_call(struct client *client, const char *method,
 	long status = 0;
 	enum err_code code;
 
+	/* Room for a data key at once, so that no growth leaves it behind. */
+	buf_reserve(&answer.body, ANSWER_USUAL);
 	if (body != NULL)
 		json_put(&text, body);
 	if ((code = exchange(client, method, path, body == NULL ? NULL : &text,
@@ -321,21 +337,33 @@ enum err_code client_list(struct client *client, const char *path,
 	return err_fail(err, ERR_INTERNAL, "the list does not end");
 }
 
-/* True when PEM is one certificate whose DER has FINGERPRINT. */
-static bool fits_fingerprint(const char *pem, const uint8_t *fingerprint)
+/*
+ * Takes the first certificate of TEXT when its DER has FINGERPRINT.  It is
+ * written anew: what else stands in TEXT is not pinned.
+ */
+static bool take_pinned(
+    const char *text, const uint8_t *fingerprint, struct buf *pem)
 {
 	uint8_t digest[EVP_MAX_MD_SIZE];
 	unsigned digest_len = 0;
-	BIO *bio = BIO_new_mem_buf(pem, -1);
+	BIO *bio = BIO_new_mem_buf(text, -1);
 	X509 *cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
 	bool fits = cert != NULL &&
 		    X509_digest(cert, EVP_sha256(), digest, &digest_len) == 1 &&
 		    digest_len == 32 &&
 		    CRYPTO_memcmp(digest, fingerprint, 32) == 0;
+	BIO *out = BIO_new(BIO_s_mem());
+	char *written = NULL;
 
+	if (fits && PEM_write_bio_X509(out, cert) == 1) {
+		long len = BIO_get_mem_data(out, &written);
+		buf_put(pem, written, (size_t)len);
+	}
 	X509_free(cert);
+	BIO_free(out);
 	BIO_free(bio);
-	return fits;
+	ERR_clear_error();
+	return written != NULL;
 }
 
 enum err_code client_fetch_root(const char *url,
@@ -362,15 +390,13 @@ enum err_code client_fetch_root(const char *url,
 	{
 		const char *text =
 		    json_string_value(json_object_get(item, "certificate"));
-		if (text != NULL && fits_fingerprint(text, fingerprint)) {
-			buf_put_str(pem, text);
+		if (text != NULL && take_pinned(text, fingerprint, pem))
 			return ERR_OK;
-		}
 	}
 	return err_refuse(err, ERR_POLICY,
 	    "no root of %s has the fingerprint given: wrong server, or wrong "
 	    "fingerprint",
-	    url);
+	    err_quote_str(url));
 }
 
 void url_put(struct buf *url, const char *text)

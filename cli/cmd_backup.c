@@ -65,7 +65,7 @@ int backup_run(const struct options *options)
 }
 
 const struct option_spec restore_options[] = {
-    {"dir", "DIR", "folder of the instance; its store must be absent", false,
+    {"dir", "DIR", "folder of the instance, made when absent; it has no store yet", false,
 	true},
     {0},
 };
@@ -74,8 +74,11 @@ int restore_run(const struct options *options)
 {
 	OWNED_STR(path) = fs_join(options_get(options, "dir"), "store");
 	struct err err = {0};
-	enum err_code code = store_restore(options_arg(options, 0), path, &err);
+	/* A folder that is new holds the records alone, to be looked at. */
+	enum err_code code = fs_mkdir(options_get(options, "dir"), 0700, &err);
 
+	if (code == ERR_OK)
+		code = store_restore(options_arg(options, 0), path, &err);
 	if (code != ERR_OK)
 		return session_end(options, code, &err);
 	return report(options, "store", path, 0);

@@ -125,6 +125,19 @@ const struct option_spec cert_issue_options[] = {
     {0},
 };
 
+/* Standard input, mostly a pipe. */
+static enum err_code read_input(struct buf *out, struct err *err)
+{
+	buf_reserve(out, CSR_MAX + 1);
+	out->len = fread(out->data, 1, CSR_MAX + 1, stdin);
+	if (ferror(stdin))
+		return err_fail(err, ERR_IO, "reading standard input: %m");
+	if (out->len > CSR_MAX)
+		return err_refuse(err, ERR_TOO_LARGE,
+		    "the request has more than %d octets", CSR_MAX);
+	return ERR_OK;
+}
+
 static enum err_code issue(
     const struct options *options, json_t **answer_out, struct err *err)
 {
@@ -137,8 +150,9 @@ static enum err_code issue(
 	const char *file = options_get(options, "csr");
 	enum err_code code;
 
-	if ((code = fs_read(strcmp(file, "-") == 0 ? "/dev/stdin" : file,
-		 CSR_MAX, &csr, err)) != ERR_OK)
+	code = strcmp(file, "-") == 0 ? read_input(&csr, err)
+				      : fs_read(file, CSR_MAX, &csr, err);
+	if (code != ERR_OK)
 		return code;
 	if (!text_is_utf8(buf_bytes(&csr)))
 		return err_refuse(err, ERR_USAGE,
@@ -151,6 +165,13 @@ static enum err_code issue(
 	if ((code = session_open(options, &client, err)) != ERR_OK)
 		return code;
 	return client_call(client, "POST", path, body, answer_out, err);
+}
+
+static const char *text_or_dash(const json_t *object, const char *field)
+{
+	const char *text = json_string_value(json_object_get(object, field));
+
+	return text == NULL ? "-" : text;
 }
 
 int cert_issue_run(const struct options *options)
@@ -166,11 +187,13 @@ int cert_issue_run(const struct options *options)
 		return EXIT_DONE;
 	}
 	/* Leaf and issuers, ready for a server's certificate file. */
-	printf("%s%s",
-	    json_string_value(json_object_get(answer, "certificate")),
-	    json_string_value(json_object_get(answer, "chain")));
-	fprintf(stderr, "serial %s, valid until %s\n",
-	    json_string_value(json_object_get(answer, "serial")),
-	    json_string_value(json_object_get(answer, "not_after")));
+	output_text(json_string_value(json_object_get(answer, "certificate")));
+	output_text(json_string_value(json_object_get(answer, "chain")));
+	OWNED_BUF(note);
+	buf_put_str(&note, "serial ");
+	output_escape(&note, text_or_dash(answer, "serial"));
+	buf_put_str(&note, ", valid until ");
+	output_escape(&note, text_or_dash(answer, "not_after"));
+	fprintf(stderr, "%.*s\n", (int)note.len, (const char *)note.data);
 	return EXIT_DONE;
 }

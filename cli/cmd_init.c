@@ -61,6 +61,7 @@ static void instance_close(struct instance *instance)
 	hsm_close(instance->root_hsm);
 	hsm_close(instance->hsm);
 	config_free(instance->config);
+	*instance = (struct instance){0};
 }
 
 static const char *value_or(
@@ -270,12 +271,15 @@ static void report(const struct options *options, const char *dir,
 	output_object(answer, details, session_wants_json(options));
 }
 
-/* DIR as an absolute path: it goes into files that outlive this folder. */
-static char *absolute(const char *dir)
+/* PATH from the root: it goes into files that outlive the folder we are in.
+ * NULL stays. */
+static char *absolute(const char *path)
 {
 	OWNED_STR(here) = getcwd(NULL, 0);
 
-	return here == NULL ? mem_strdup(dir) : fs_join(here, dir);
+	if (path == NULL)
+		return NULL;
+	return here == NULL ? mem_strdup(path) : fs_join(here, path);
 }
 
 int init_run(const struct options *options)
@@ -284,17 +288,19 @@ int init_run(const struct options *options)
 	OWNED(ceremony_result)
 	result = NULL;
 	OWNED_STR(dir) = absolute(options_get(options, "dir"));
-	bool fresh = setup_is_fresh(dir);
+	OWNED_STR(pin_file) = absolute(options_get(options, "pin-file"));
+	bool existed = fs_exists(dir), fresh = setup_is_fresh(dir);
 	struct setup setup;
 	struct err err = {0};
 	enum err_code code;
 
 	if ((code = read_setup(options, dir, &setup, &err)) == ERR_OK) {
+		setup.pin_file = pin_file;
 		fprintf(stderr, "Making an instance in %s\n", dir);
 		code = make_instance(options, &setup, &instance, &result, &err);
 		if (code != ERR_OK && fresh) {
-			store_close(GIVE(instance.store));
-			setup_remove(dir);
+			instance_close(&instance);
+			setup_remove(dir, !existed);
 		}
 	}
 	if (code == ERR_OK)

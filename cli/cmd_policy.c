@@ -39,8 +39,8 @@ int policy_show_run(const struct options *options)
 	if (session_wants_json(options))
 		output_object(answer, columns, true);
 	else
-		fputs(
-		    json_string_value(json_object_get(answer, "text")), stdout);
+		output_text(
+		    json_string_value(json_object_get(answer, "text")));
 	return EXIT_DONE;
 }
 
@@ -60,7 +60,7 @@ int policy_check_run(const struct options *options)
 		fwrite(text.data, 1, text.len, stdout);
 		return EXIT_DONE;
 	}
-	fprintf(stderr, "signet: %s\n",
-	    err.detail[0] != '\0' ? err.detail : err.cause);
+	/* The file is wrong, not the instance: never "not configured". */
+	(void)exit_with(options_program(options), &err);
 	return EXIT_FAILED;
 }

@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/csr.h"
 
+#include <stdlib.h>
 #include <string.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/ec.h>
 #include <openssl/x509v3.h>
 
 #include "base/net.h"
 #include "base/text.h"
+
+#define URI_MAX 1024
 
 #define DEFINE_OPENSSL_CLEANUP(type, name)                                     \
 	static void free_##name(type **object)                                 \
@@ -21,18 +25,25 @@ DEFINE_OPENSSL_CLEANUP(X509_REQ, request)
 DEFINE_OPENSSL_CLEANUP(X509, certificate)
 #define OSSL(name) __attribute__((cleanup(free_##name)))
 
-static EVP_PKEY *generate(const char *type)
+static const struct key_type {
+	const char *name;
+	const char *curve; /* NULL: RSA */
+	int bits;
+} key_types[] = {
+    {"ec-p256", "P-256", 256},
+    {"ec-p384", "P-384", 384},
+    {"rsa-2048", NULL, 2048},
+    {"rsa-3072", NULL, 3072},
+    {"rsa-4096", NULL, 4096},
+};
+
+static EVP_PKEY *generate(const char *name)
 {
-	if (strcmp(type, "ec-p256") == 0)
-		return EVP_EC_gen("P-256");
-	if (strcmp(type, "ec-p384") == 0)
-		return EVP_EC_gen("P-384");
-	if (strcmp(type, "rsa-2048") == 0)
-		return EVP_RSA_gen(2048);
-	if (strcmp(type, "rsa-3072") == 0)
-		return EVP_RSA_gen(3072);
-	if (strcmp(type, "rsa-4096") == 0)
-		return EVP_RSA_gen(4096);
+	for (size_t i = 0; i < ARRAY_LEN(key_types); i++)
+		if (strcmp(key_types[i].name, name) == 0)
+			return key_types[i].curve != NULL
+				   ? EVP_EC_gen(key_types[i].curve)
+				   : EVP_RSA_gen((unsigned)key_types[i].bits);
 	return NULL;
 }
 
@@ -64,10 +75,25 @@ static EVP_PKEY *read_key(const struct secret *key_pem)
 {
 	struct bytes text = secret_bytes(key_pem);
 	BIO *bio = BIO_new_mem_buf(text.data, (int)text.len);
-	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL);
+	/* The empty passphrase keeps OpenSSL from asking at the terminal. */
+	char none[] = "";
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, NULL, none);
 
 	BIO_free(bio);
+	ERR_clear_error();
 	return key;
+}
+
+const char *csr_key_type(const struct secret *key_pem)
+{
+	OSSL(key) EVP_PKEY *key = read_key(key_pem);
+
+	for (size_t i = 0; key != NULL && i < ARRAY_LEN(key_types); i++)
+		if (EVP_PKEY_is_a(
+			key, key_types[i].curve != NULL ? "EC" : "RSA") &&
+		    EVP_PKEY_get_bits(key) == key_types[i].bits)
+			return key_types[i].name;
+	return NULL;
 }
 
 static GENERAL_NAME *ip_name(const char *text)
@@ -86,20 +112,48 @@ static GENERAL_NAME *ip_name(const char *text)
 	return name;
 }
 
-/* "KIND:text"; NULL when it is none of the kinds, or no address. */
-static GENERAL_NAME *general_name(const char *san)
+static GENERAL_NAME *text_name(int type, const char *text)
 {
-	int type = text_has_prefix(san, "DNS:") ? GEN_DNS : GEN_URI;
-
-	if (text_has_prefix(san, "IP:"))
-		return ip_name(san + 3);
-	if (!text_has_prefix(san, "DNS:") && !text_has_prefix(san, "URI:"))
-		return NULL;
 	GENERAL_NAME *name = GENERAL_NAME_new();
 	ASN1_IA5STRING *value = ASN1_IA5STRING_new();
-	ASN1_STRING_set(value, san + 4, (int)strlen(san + 4));
+
+	if (name == NULL || value == NULL ||
+	    ASN1_STRING_set(value, text, (int)strlen(text)) != 1)
+		abort();
 	GENERAL_NAME_set0_value(name, type, value);
 	return name;
+}
+
+static bool is_dns(const char *text)
+{
+	return text_is_host_name(text_has_prefix(text, "*.") ? text + 2 : text);
+}
+
+/* SCHEME ":" and something, in printable ASCII (RFC 3986); the rest is the
+ * server's to judge. */
+static bool is_uri(const char *text)
+{
+	const char *colon = strchr(text, ':');
+
+	if (colon == NULL || colon == text || strlen(text) > URI_MAX ||
+	    colon[1] == '\0')
+		return false;
+	for (; *text != '\0'; text++)
+		if (*text <= ' ' || *text > '~')
+			return false;
+	return true;
+}
+
+/* "KIND:text"; NULL when it is none of the kinds, or no name of its kind. */
+static GENERAL_NAME *general_name(const char *san)
+{
+	if (text_has_prefix(san, "IP:"))
+		return ip_name(san + 3);
+	if (text_has_prefix(san, "DNS:") && is_dns(san + 4))
+		return text_name(GEN_DNS, san + 4);
+	if (text_has_prefix(san, "URI:") && is_uri(san + 4))
+		return text_name(GEN_URI, san + 4);
+	return NULL;
 }
 
 static enum err_code add_sans(
@@ -113,7 +167,8 @@ static enum err_code add_sans(
 		GENERAL_NAME *name = general_name(names->sans[i]);
 		if (name == NULL)
 			code = err_refuse(err, ERR_USAGE,
-			    "%s is not a name of its kind",
+			    "%s is not a name of its kind: DNS names, "
+			    "addresses without a prefix length, URIs",
 			    err_quote_str(names->sans[i]));
 		else
 			sk_GENERAL_NAME_push(sans, name);
@@ -178,6 +233,7 @@ bool csr_key_fits(const struct secret *key_pem, struct bytes cert_pem)
 	OSSL(key) EVP_PKEY *key = read_key(key_pem);
 
 	BIO_free(bio);
+	ERR_clear_error();
 	return cert != NULL && key != NULL &&
 	       X509_check_private_key(cert, key) == 1;
 }

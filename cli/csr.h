@@ -11,6 +11,10 @@ MUST_CHECK
 enum err_code csr_new_key(
     const char *type, struct secret **key_pem_out, struct err *err);
 
+/* The type of KEY_PEM as above, or NULL when it is no key of these types. */
+MUST_CHECK
+const char *csr_key_type(const struct secret *key_pem);
+
 /* Names asked for: CN or NULL, and subject alternative names written as
  * "DNS:a.example", "IP:10.0.0.1", "URI:…". */
 struct csr_names {

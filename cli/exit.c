@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "cli/output.h"
+
 enum exit_code exit_for(enum err_code code)
 {
 	switch (code) {
@@ -49,8 +51,12 @@ enum exit_code exit_for(enum err_code code)
 
 enum exit_code exit_with(const char *program, const struct err *err)
 {
-	const char *why = err->detail[0] != '\0' ? err->detail : err->cause;
+	OWNED_BUF(why);
 
-	fprintf(stderr, "%s: %s: %s\n", program, err_title(err->code), why);
+	/* A server that is not trusted yet may have worded it. */
+	output_escape(
+	    &why, err->detail[0] != '\0' ? err->detail : err->cause);
+	fprintf(stderr, "%s: %s: %.*s\n", program, err_title(err->code),
+	    (int)why.len, (const char *)why.data);
 	return exit_for(err->code);
 }

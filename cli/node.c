@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/bundle.h"
 #include "cli/client.h"
 #include "cli/csr.h"
 #include "cli/outdir.h"
@@ -58,16 +59,20 @@ static enum err_code accept(const char *dir, const json_t *answer,
 	const char *ca = text_of(answer, "ca");
 	enum err_code code;
 
+	/* Without its times nothing would tell when to renew. */
 	if (cert == NULL || chain == NULL || ca == NULL ||
-	    !csr_key_fits(key, bytes_str(cert)))
+	    node_time(answer, "renew_after") == 0 ||
+	    node_time(answer, "not_after") == 0)
 		return err_fail(err, ERR_INTERNAL,
-		    "the server's answer holds no certificate for the key");
-	struct outdir_set set = {.key_pem = key,
+		    "the server's answer lacks a part of a certificate");
+	struct bundle bundle = {.key_pem = key,
 	    .cert = bytes_str(cert),
 	    .chain = bytes_str(chain),
 	    .ca = bytes_str(ca)};
-	if ((code = outdir_switch(dir, &set, err)) != ERR_OK)
+	if ((code = bundle_check(&bundle, err)) != ERR_OK ||
+	    (code = outdir_switch(dir, &bundle, err)) != ERR_OK)
 		return code;
+	json_object_set_new(state, "reload", json_true());
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++)
 		json_object_set(
 		    state, copied[i], json_object_get(answer, copied[i]));

@@ -23,7 +23,10 @@ MUST_CHECK
 enum err_code node_enroll(
     const struct node_order *order, json_t **state_out, struct err *err);
 
-/* Renews with a new key and the certificate held.  Changes STATE. */
+/*
+ * Renews with a new key and the certificate held.  Changes STATE, whose
+ * "reload" then says that the database has not been told yet.
+ */
 MUST_CHECK
 enum err_code node_renew(const char *dir, json_t *state, struct err *err);
 

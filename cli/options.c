@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "cli/exit.h"
 #include "config.h"
 
@@ -19,6 +18,7 @@ struct value {
 struct options {
 	const struct program *program;
 	const struct command *command;
+	const char *group; /* "cluster" alone, its help asked for */
 	const char *args[ARGS_MAX];
 	size_t args_count;
 	struct value values[VALUES_MAX];
@@ -101,6 +101,8 @@ static const struct option_spec *find_option(
     const struct options *options, const char *arg, const char **value_out)
 {
 	const char *name = arg + 2;
+	if (arg[1] != '-')
+		return NULL;
 	size_t len = strcspn(name, "=");
 	const struct option_spec *spec =
 	    options->command == NULL
@@ -131,14 +133,32 @@ static bool words_match(
 	return true;
 }
 
+/* True when WORD is the first word of WORDS. */
+static bool is_first_word(const char *words, const char *word)
+{
+	size_t len = strcspn(words, " ");
+
+	return strlen(word) == len && strncmp(words, word, len) == 0;
+}
+
 static bool begins_command(const struct program *program, const char *word)
 {
-	for (const struct command *c = program->commands; c->words; c++) {
-		size_t len = strcspn(c->words, " ");
-		if (strlen(word) == len && strncmp(c->words, word, len) == 0)
+	for (const struct command *c = program->commands; c->words; c++)
+		if (is_first_word(c->words, word))
 			return true;
-	}
 	return false;
+}
+
+static void print_group(
+    FILE *out, const struct program *program, const char *group)
+{
+	for (const struct command *c = program->commands; c->words; c++)
+		if (is_first_word(c->words, group)) {
+			char left[64];
+			snprintf(left, sizeof(left), "%s %s %s", program->name,
+			    c->words, c->args);
+			fprintf(out, "  %-32s %s\n", left, c->help);
+		}
 }
 
 static const struct command *find_command(
@@ -166,6 +186,9 @@ static int add_option(
 			return wrong_use(options, "option needs a value:", arg);
 		value = argv[++*index];
 	}
+	/* Mostly a variable of a script that was not set. */
+	if (value != NULL && *value == '\0')
+		return wrong_use(options, "option has an empty value:", arg);
 	if (!spec->repeat && spec->arg != NULL &&
 	    options_get(options, spec->name) != NULL)
 		return wrong_use(options, "option given twice:", arg);
@@ -175,9 +198,15 @@ static int add_option(
 	return EXIT_DONE;
 }
 
+static bool is_help(const char *arg)
+{
+	return strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0;
+}
+
 static int add_command(
     struct options *options, int argc, char **argv, int *index)
 {
+	const char *word = argv[*index];
 	int taken = 0;
 
 	options->command = find_command(
@@ -186,21 +215,23 @@ static int add_command(
 		*index += taken - 1;
 		return EXIT_DONE;
 	}
-	if (begins_command(options->program, argv[*index])) {
-		fprintf(stderr, "%s: '%s' needs one of its commands:\n",
-		    options->program->name, argv[*index]);
-		for (const struct command *c = options->program->commands;
-		     c->words; c++)
-			if (text_has_prefix(c->words, argv[*index]))
-				fprintf(stderr, "  %s %s %s\n",
-				    options->program->name, c->words, c->args);
-		return EXIT_WRONG_USE;
-	}
-	return wrong_use(options, "unknown command", argv[*index]);
+	if (!begins_command(options->program, word))
+		return wrong_use(options, "unknown command", word);
+	for (int i = *index + 1; i < argc; i++)
+		if (is_help(argv[i])) {
+			options->group = word;
+			return EXIT_DONE;
+		}
+	fprintf(stderr, "%s: '%s' needs one of its commands:\n",
+	    options->program->name, word);
+	print_group(stderr, options->program, word);
+	return EXIT_WRONG_USE;
 }
 
 static int add_argument(struct options *options, const char *arg)
 {
+	if (*arg == '\0')
+		return wrong_use(options, "an argument is empty", NULL);
 	if (options->args_count == ARGS_MAX)
 		return wrong_use(options, "too many arguments:", arg);
 	options->args[options->args_count++] = arg;
@@ -242,65 +273,87 @@ static int check_complete(const struct options *options)
 	return EXIT_DONE;
 }
 
-static void show_help(const struct options *options)
+/* What parsing ended with: a command to run, or something to show. */
+enum wish { WISH_RUN, WISH_HELP, WISH_VERSION };
+
+static void show(const struct options *options, enum wish wish)
 {
-	if (options->command == NULL)
-		print_program_help(stdout, options->program);
+	const struct program *program = options->program;
+
+	if (wish == WISH_VERSION)
+		printf("%s %s\n", program->name, PACKAGE_VERSION);
+	else if (options->group != NULL)
+		print_group(stdout, program, options->group);
+	else if (options->command == NULL)
+		print_program_help(stdout, program);
 	else
-		print_command_help(stdout, options->program, options->command);
+		print_command_help(stdout, program, options->command);
 }
 
-static int parse(struct options *options, int argc, char **argv, bool *help)
+/* A word that is no option: part of the command's name, or its argument. */
+static int add_word(struct options *options, int argc, char **argv, int *index)
+{
+	if (options->command == NULL)
+		return add_command(options, argc, argv, index);
+	return add_argument(options, argv[*index]);
+}
+
+static int parse(
+    struct options *options, int argc, char **argv, enum wish *wish)
 {
 	bool only_args = false;
+	int code = EXIT_DONE;
 
-	for (int i = 1; i < argc; i++) {
-		int code;
-		if (!only_args && strcmp(argv[i], "--") == 0) {
+	for (int i = 1; code == EXIT_DONE && i < argc; i++) {
+		const char *arg = argv[i];
+		/* "-" alone is a file by custom. */
+		bool dashed = !only_args && arg[0] == '-' && arg[1] != '\0';
+		if (!dashed)
+			code = add_word(options, argc, argv, &i);
+		else if (strcmp(arg, "--") == 0)
 			only_args = true;
-			continue;
-		}
-		if (!only_args && (strcmp(argv[i], "--help") == 0 ||
-				      strcmp(argv[i], "-h") == 0)) {
-			*help = true;
-			continue;
-		}
-		if (!only_args && text_has_prefix(argv[i], "--"))
-			code = add_option(options, argc, argv, &i);
-		else if (options->command == NULL)
-			code = add_command(options, argc, argv, &i);
+		else if (is_help(arg))
+			*wish = WISH_HELP;
+		else if (strcmp(arg, "--version") == 0)
+			*wish = WISH_VERSION;
 		else
-			code = add_argument(options, argv[i]);
-		if (code != EXIT_DONE)
-			return code;
+			code = add_option(options, argc, argv, &i);
+		if (options->group != NULL) {
+			*wish = WISH_HELP;
+			break;
+		}
 	}
-	return EXIT_DONE;
+	return code;
+}
+
+/* Data that did not reach its file is a failure, whatever the command did. */
+static int check_written(const struct program *program, int code)
+{
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return code;
+	fprintf(stderr, "%s: writing to standard output: %m\n", program->name);
+	return code == EXIT_DONE ? EXIT_FAILED : code;
 }
 
 int options_run(const struct program *program, int argc, char **argv)
 {
 	struct options options = {.program = program};
-	bool help = false;
+	enum wish wish = WISH_RUN;
+	int code = parse(&options, argc, argv, &wish);
 
-	for (int i = 1; i < argc; i++)
-		if (strcmp(argv[i], "--version") == 0) {
-			printf("%s %s\n", program->name, PACKAGE_VERSION);
-			return EXIT_DONE;
-		}
-	int code = parse(&options, argc, argv, &help);
-	if (help) {
-		show_help(&options);
-		return EXIT_DONE;
-	}
 	if (code != EXIT_DONE)
 		return code;
+	if (wish != WISH_RUN) {
+		show(&options, wish);
+		return check_written(program, EXIT_DONE);
+	}
 	if (options.command == NULL) {
 		print_program_help(stderr, program);
 		return EXIT_WRONG_USE;
 	}
 	if ((code = check_complete(&options)) != EXIT_DONE)
 		return code;
-	return options.command->run(&options);
+	return check_written(program, options.command->run(&options));
 }
 
 const char *options_get(const struct options *options, const char *name)

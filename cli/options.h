@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Commands and their options as tables, from which parsing and help both come.
- * Options may stand before and after the command and its arguments.
+ * The options of every command may stand before and after it, its own anywhere
+ * after it.  "--" ends the options.  An empty value or argument is refused.
  */
 #ifndef CLI_OPTIONS_H
 #define CLI_OPTIONS_H
@@ -38,7 +39,7 @@ struct program {
 
 /*
  * Parses, and runs the command; --help and --version are answered here.
- * Returns the exit code.
+ * Returns the exit code, that of a failure when standard output failed.
  */
 int options_run(const struct program *program, int argc, char **argv);
 

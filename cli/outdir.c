@@ -8,7 +8,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "cli/csr.h"
@@ -23,9 +22,36 @@
 static const char *const files[] = {
     "key.pem", "cert.pem", "chain.pem", "fullchain.pem", "ca.pem"};
 
+/* Where the name FILES[INDEX] points when it is ours. */
+static char *target_of(size_t index)
+{
+	return fs_join(CURRENT, files[index]);
+}
+
+/* True when PATH is the link to TARGET; false also when it is absent. */
+static bool is_link_to(const char *path, const char *target)
+{
+	char found[64];
+	ssize_t len = readlink(path, found, sizeof(found));
+
+	return len == (ssize_t)strlen(target) &&
+	       memcmp(found, target, (size_t)len) == 0;
+}
+
 enum err_code outdir_make(const char *dir, struct err *err)
 {
-	return fs_mkdir(dir, 0755, err);
+	enum err_code code = fs_mkdir(dir, 0755, err);
+
+	for (size_t i = 0; code == ERR_OK && i < ARRAY_LEN(files); i++) {
+		OWNED_STR(path) = fs_join(dir, files[i]);
+		OWNED_STR(target) = target_of(i);
+		struct stat status;
+
+		if (lstat(path, &status) == 0 && !is_link_to(path, target))
+			code = err_refuse(err, ERR_EXISTS,
+			    "%s is not the agent's: move it away", path);
+	}
+	return code;
 }
 
 static enum err_code write_in(const char *dir, const char *name, mode_t mode,
@@ -37,15 +63,14 @@ static enum err_code write_in(const char *dir, const char *name, mode_t mode,
 }
 
 static enum err_code write_generation(
-    const char *dir, const struct outdir_set *set, struct err *err)
+    const char *dir, const struct bundle *set, struct err *err)
 {
 	OWNED_BUF(fullchain);
 	enum err_code code;
 
 	buf_put_bytes(&fullchain, set->cert);
 	buf_put_bytes(&fullchain, set->chain);
-	if ((code = fs_mkdir(dir, 0755, err)) != ERR_OK ||
-	    (code = write_in(dir, "key.pem", 0600, secret_bytes(set->key_pem),
+	if ((code = write_in(dir, "key.pem", 0600, secret_bytes(set->key_pem),
 		 err)) != ERR_OK ||
 	    (code = write_in(dir, "cert.pem", 0644, set->cert, err)) !=
 		ERR_OK ||
@@ -71,35 +96,32 @@ static enum err_code point_link(
 	return ERR_OK;
 }
 
-/* The five links; a plain file in their place is somebody's own. */
+/* The five links; until .current is, they lead nowhere. */
 static enum err_code make_links(const char *dir, struct err *err)
 {
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		OWNED_STR(path) = fs_join(dir, files[i]);
-		OWNED_STR(target) = fs_join(CURRENT, files[i]);
-		struct stat status;
-		enum err_code code;
+	enum err_code code = ERR_OK;
 
-		if (lstat(path, &status) == 0) {
-			if (S_ISLNK(status.st_mode))
-				continue;
-			return err_refuse(err, ERR_EXISTS,
-			    "%s is not the agent's: move it away", path);
-		}
-		if ((code = point_link(dir, files[i], target, err)) != ERR_OK)
-			return code;
+	for (size_t i = 0; code == ERR_OK && i < ARRAY_LEN(files); i++) {
+		OWNED_STR(path) = fs_join(dir, files[i]);
+		OWNED_STR(target) = target_of(i);
+
+		if (!is_link_to(path, target))
+			code = point_link(dir, files[i], target, err);
 	}
-	return ERR_OK;
+	return code;
 }
 
+/* With all that is in it: a stop while writing leaves drafts of keys. */
 static void remove_generation(const char *dir, const char *name)
 {
 	OWNED_STR(folder) = fs_join(dir, name);
+	DIR *files_of = opendir(folder);
+	struct dirent *entry;
 
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		OWNED_STR(path) = fs_join(folder, files[i]);
-		(void)unlink(path);
-	}
+	while (files_of != NULL && (entry = readdir(files_of)) != NULL)
+		(void)unlinkat(dirfd(files_of), entry->d_name, 0);
+	if (files_of != NULL)
+		closedir(files_of);
 	(void)rmdir(folder);
 }
 
@@ -128,23 +150,39 @@ static void read_current(const char *dir, char *name, size_t size)
 	name[len < 0 ? 0 : len] = '\0';
 }
 
+/* A folder that no other has, which all may enter; key.pem has its own mode. */
+static enum err_code new_generation(
+    const char *dir, char **folder_out, struct err *err)
+{
+	OWNED_STR(folder) = fs_join(dir, GENERATION "XXXXXX");
+
+	if (mkdtemp(folder) == NULL)
+		return err_fail(
+		    err, ERR_IO, "making a folder in %s: %m", dir);
+	if (chmod(folder, 0755) != 0) {
+		(void)rmdir(folder);
+		return err_fail(err, ERR_IO, "opening %s: %m", folder);
+	}
+	*folder_out = GIVE(folder);
+	return ERR_OK;
+}
+
 enum err_code outdir_switch(
-    const char *dir, const struct outdir_set *set, struct err *err)
+    const char *dir, const struct bundle *set, struct err *err)
 {
 	char before[64];
-	OWNED_STR(name) = mem_printf(
-	    GENERATION "%lld-%d", (long long)clock_now_ms(), (int)getpid());
-	OWNED_STR(folder) = fs_join(dir, name);
+	OWNED_STR(folder) = NULL;
 	enum err_code code;
 
+	if ((code = outdir_make(dir, err)) != ERR_OK ||
+	    (code = new_generation(dir, &folder, err)) != ERR_OK)
+		return code;
+	const char *name = strrchr(folder, '/') + 1;
 	read_current(dir, before, sizeof(before));
-	if ((code = write_generation(folder, set, err)) == ERR_OK &&
-	    (code = fs_sync_dir(folder, err)) == ERR_OK &&
-	    (before[0] == '\0' || (code = make_links(dir, err)) == ERR_OK))
-		code = point_link(dir, CURRENT, name, err);
-	if (code == ERR_OK && before[0] == '\0')
-		code = make_links(dir, err);
-	if (code != ERR_OK) {
+	if ((code = write_generation(folder, set, err)) != ERR_OK ||
+	    (code = fs_sync_dir(folder, err)) != ERR_OK ||
+	    (code = make_links(dir, err)) != ERR_OK ||
+	    (code = point_link(dir, CURRENT, name, err)) != ERR_OK) {
 		remove_generation(dir, name);
 		return code;
 	}
@@ -168,7 +206,15 @@ enum err_code outdir_read_state(
 	}
 	if (code != ERR_OK)
 		return code;
-	return json_parse(buf_bytes(&text), state_out, err);
+	OWNED_JSON(state) = NULL;
+	if (json_parse(buf_bytes(&text), &state, err) != ERR_OK ||
+	    !json_is_object(state)) {
+		err_clear(err);
+		return err_refuse(err, ERR_CONFIG,
+		    "%s is damaged: run 'signet-agent enroll' again", path);
+	}
+	*state_out = GIVE(state);
+	return ERR_OK;
 }
 
 enum err_code outdir_write_state(
@@ -188,8 +234,17 @@ enum err_code outdir_pending_key(const char *dir, const char *type,
 	key = NULL;
 	enum err_code code;
 
-	if (fs_exists(path))
-		return secret_from_file(path, KEY_PEM_MAX, key_pem_out, err);
+	if (fs_exists(path)) {
+		if ((code = secret_from_file(
+			 path, KEY_PEM_MAX, &key, err)) != ERR_OK)
+			return code;
+		const char *found = csr_key_type(key);
+		if (found != NULL && strcmp(found, type) == 0) {
+			*key_pem_out = GIVE(key);
+			return ERR_OK;
+		}
+		secret_free(GIVE(key));
+	}
 	if ((code = csr_new_key(type, &key, err)) != ERR_OK ||
 	    (code = fs_write(path, 0600, secret_bytes(key), err)) != ERR_OK)
 		return code;

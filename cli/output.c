@@ -14,8 +14,41 @@ static void print_json(const json_t *json)
 	putchar('\n');
 }
 
-/* A value as people read it: lists joined by commas, absence as a dash.
- * What came from outside cannot move the terminal's cursor. */
+/* The next character of *TEXT, escaped where it controls, and *TEXT moved on. */
+static void put_char(struct buf *out, const char **text)
+{
+	const unsigned char *c = (const unsigned char *)*text;
+	/* C1 controls: two octets in UTF-8. */
+	bool c1 = c[0] == 0xc2 && c[1] >= 0x80 && c[1] < 0xa0;
+
+	*text += c1 ? 2 : 1;
+	if (c1)
+		buf_printf(out, "\\x%02x", c[1]);
+	else if (c[0] < 0x20 || c[0] == 0x7f)
+		buf_printf(out, "\\x%02x", c[0]);
+	else
+		buf_put_u8(out, c[0]);
+}
+
+void output_escape(struct buf *out, const char *text)
+{
+	while (*text != '\0')
+		put_char(out, &text);
+}
+
+void output_text(const char *text)
+{
+	OWNED_BUF(out);
+
+	while (text != NULL && *text != '\0')
+		if (*text == '\n')
+			buf_put_u8(&out, (uint8_t)*text++);
+		else
+			put_char(&out, &text);
+	fwrite(out.data, 1, out.len, stdout);
+}
+
+/* A value as people read it: lists joined by commas, absence as a dash. */
 static void put_value(struct buf *out, const json_t *value)
 {
 	size_t index;
@@ -23,11 +56,7 @@ static void put_value(struct buf *out, const json_t *value)
 
 	switch (json_typeof(value)) {
 	case JSON_STRING:
-		for (const char *c = json_string_value(value); *c != '\0'; c++)
-			if ((unsigned char)*c < 0x20 || *c == 0x7f)
-				buf_printf(out, "\\x%02x", (unsigned char)*c);
-			else
-				buf_put_u8(out, (uint8_t)*c);
+		output_escape(out, json_string_value(value));
 		break;
 	case JSON_INTEGER:
 		buf_printf(out, "%lld", (long long)json_integer_value(value));
@@ -69,6 +98,16 @@ static char *field_text(const json_t *object, const char *field)
 	return buf_to_str(&text);
 }
 
+/* Characters, not octets: what follows stands in line. */
+static size_t width_of(const char *text)
+{
+	size_t width = 0;
+
+	for (; *text != '\0'; text++)
+		width += ((unsigned char)*text & 0xc0) != 0x80;
+	return width;
+}
+
 static size_t column_width(const json_t *items, const struct column *column)
 {
 	size_t width = strlen(column->title);
@@ -78,8 +117,8 @@ static size_t column_width(const json_t *items, const struct column *column)
 	json_array_foreach(items, index, item)
 	{
 		OWNED_STR(text) = field_text(item, column->field);
-		if (strlen(text) > width)
-			width = strlen(text);
+		if (width_of(text) > width)
+			width = width_of(text);
 	}
 	return width;
 }
@@ -94,14 +133,15 @@ static void print_row(
 		if (columns[i + 1].title == NULL)
 			printf("%s\n", text);
 		else
-			printf("%-*s  ", (int)widths[i], text);
+			printf("%s%*s  ", text,
+			    (int)(widths[i] - width_of(text)), "");
 	}
 }
 
 void output_list(json_t *items, const struct column *columns, const char *empty,
     bool as_json)
 {
-	size_t widths[16] = {0};
+	size_t widths[OUTPUT_COLUMNS_MAX] = {0};
 	size_t index;
 	json_t *item;
 
@@ -115,8 +155,11 @@ void output_list(json_t *items, const struct column *columns, const char *empty,
 		fprintf(stderr, "%s\n", empty);
 		return;
 	}
-	for (size_t i = 0; columns[i].title != NULL; i++)
+	for (size_t i = 0; columns[i].title != NULL; i++) {
+		if (i == OUTPUT_COLUMNS_MAX)
+			abort();
 		widths[i] = column_width(items, &columns[i]);
+	}
 	print_row(NULL, columns, widths);
 	json_array_foreach(items, index, item) print_row(item, columns, widths);
 }

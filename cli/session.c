@@ -20,11 +20,19 @@ const struct option_spec session_options[] = {
     {0},
 };
 
+/* A variable that is empty is one that is not set. */
+static const char *from_environment(const char *name)
+{
+	const char *value = getenv(name);
+
+	return value == NULL || *value == '\0' ? NULL : value;
+}
+
 static const char *config_path(const struct options *options)
 {
 	const char *path = options_get(options, "config");
 
-	return path != NULL ? path : getenv("SIGNET_CONFIG");
+	return path != NULL ? path : from_environment("SIGNET_CONFIG");
 }
 
 enum err_code session_config(
@@ -32,7 +40,7 @@ enum err_code session_config(
 {
 	const char *path = config_path(options);
 
-	if (path == NULL || *path == '\0')
+	if (path == NULL)
 		return err_refuse(err, ERR_CONFIG,
 		    "no configuration: name one with --config or in "
 		    "SIGNET_CONFIG, or make one with 'signet init'");
@@ -73,8 +81,11 @@ enum err_code session_open(
 	enum err_code code;
 
 	if (url == NULL && config_path(options) == NULL)
-		url = getenv("SIGNET_URL");
-	if (url == NULL || config_path(options) != NULL) {
+		url = from_environment("SIGNET_URL");
+	/* What the options say whole needs no configuration. */
+	bool whole = url != NULL && options_has(options, "ca") &&
+		     options_has(options, "cert") && options_has(options, "key");
+	if (!whole && (url == NULL || config_path(options) != NULL)) {
 		if ((code = session_config(options, &config, err)) != ERR_OK)
 			return code;
 		dir = config->dir;

@@ -27,8 +27,8 @@ enum err_code session_config(
 
 bool session_wants_json(const struct options *options);
 
-/* The object that a run of a command leaves: prints what fails, and gives the
- * exit code. */
+/* The end of a command: says what failed, if anything, and gives the exit
+ * code. */
 int session_end(
     const struct options *options, enum err_code code, const struct err *err);
 

@@ -125,16 +125,30 @@ static enum err_code make_softhsm(const char *dir, struct err *err)
 	return write_pin(dir, "so-pin", err);
 }
 
-/* VALUE as a double-quoted YAML scalar. */
+/* The content of a double-quoted YAML scalar. */
+static void put_quoted(struct buf *out, const char *value)
+{
+	buf_put_u8(out, '"');
+	for (; *value != '\0'; value++)
+		if ((unsigned char)*value < 0x20)
+			buf_printf(out, "\\x%02x", (unsigned char)*value);
+		else if (*value == '"' || *value == '\\')
+			buf_printf(out, "\\%c", *value);
+		else
+			buf_put_u8(out, (uint8_t)*value);
+	buf_put_str(out, "\"\n");
+}
+
 static void put_yaml(struct buf *out, const char *key, const char *value)
 {
-	buf_printf(out, "%s: \"", key);
-	for (; *value != '\0'; value++) {
-		if (*value == '"' || *value == '\\')
-			buf_put_u8(out, '\\');
-		buf_put_u8(out, (uint8_t)*value);
-	}
-	buf_put_str(out, "\"\n");
+	buf_printf(out, "%s: ", key);
+	put_quoted(out, value);
+}
+
+static void put_item(struct buf *out, const char *value)
+{
+	buf_put_str(out, "    - ");
+	put_quoted(out, value);
 }
 
 /* A label becomes the URI that selects by it (RFC 7512). */
@@ -168,18 +182,31 @@ static char *host_of(const char *listener)
 	return mem_strndup(listener, (size_t)(colon - listener));
 }
 
+static bool is_one_of(const char *text, const char *const *list, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(text, list[i]) == 0)
+			return true;
+	return false;
+}
+
+/* Names of the API's certificate: this machine, and where it listens. */
 static void put_tls_names(struct buf *out, const char *api)
 {
+	static const char *const known[] = {
+	    "localhost", "127.0.0.1", "0.0.0.0", "::"};
 	char hostname[256] = "";
 	OWNED_STR(host) = host_of(api);
 
-	buf_put_str(out, "tls:\n  names:\n    - localhost\n    - 127.0.0.1\n");
-	if (strcmp(host, "127.0.0.1") != 0 && strcmp(host, "0.0.0.0") != 0 &&
-	    strcmp(host, "::") != 0)
-		put_yaml(out, "    -", host);
+	buf_put_str(out, "tls:\n  names:\n");
+	put_item(out, "localhost");
+	put_item(out, "127.0.0.1");
+	if (!is_one_of(host, known, ARRAY_LEN(known)))
+		put_item(out, host);
 	if (gethostname(hostname, sizeof(hostname) - 1) == 0 &&
-	    hostname[0] != '\0' && strcmp(hostname, "localhost") != 0)
-		buf_printf(out, "    - \"%s\"\n", hostname);
+	    text_is_host_name(hostname) && strcmp(hostname, host) != 0 &&
+	    !is_one_of(hostname, known, ARRAY_LEN(known)))
+		put_item(out, hostname);
 }
 
 static void put_environment(struct buf *out, const struct setup *setup)
@@ -194,7 +221,7 @@ static void put_environment(struct buf *out, const struct setup *setup)
 	if (own == NULL)
 		return;
 	buf_put_str(out, "  environment:\n");
-	buf_printf(out, "    - \"%s\"\n", own);
+	put_item(out, own);
 }
 
 static enum err_code write_draft(const struct setup *setup, struct err *err)
@@ -248,16 +275,17 @@ enum err_code setup_finish(const char *dir, struct err *err)
 	return fs_sync_dir(dir, err);
 }
 
-static int remove_one(
+static int remove_below(
     const char *path, const struct stat *status, int kind, struct FTW *walk)
 {
 	(void)status;
 	(void)kind;
-	(void)walk;
-	return remove(path);
+	return walk->level == 0 ? 0 : remove(path);
 }
 
-void setup_remove(const char *dir)
+void setup_remove(const char *dir, bool folder_too)
 {
-	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	(void)nftw(dir, remove_below, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+	if (folder_too)
+		(void)rmdir(dir);
 }

@@ -37,7 +37,7 @@ MUST_CHECK
 enum err_code setup_finish(const char *dir, struct err *err);
 /* DIR is absent or empty: what will be in it is ours. */
 bool setup_is_fresh(const char *dir);
-/* Removes DIR with what is in it: after a failure in a fresh folder. */
-void setup_remove(const char *dir);
+/* Removes what is in DIR, and DIR itself: after a failure in a fresh folder. */
+void setup_remove(const char *dir, bool folder_too);
 
 #endif
