@@ -348,13 +348,31 @@ static enum err_code sign_and_commit(
 	return code;
 }
 
+/* An issuer that signs only CRLs still answers for what it has issued, so its
+ * OCSP responder is renewed. */
+static bool may_issue(
+    const struct issuer *issuer, const struct decision *decision)
+{
+	if (issuer->signer == NULL)
+		return false;
+	switch (issuer->state) {
+	case ISSUER_ACTIVE:
+		return true;
+	case ISSUER_CRL_ONLY:
+		return decision->ext_usage == EKU_OCSP_SIGNING;
+	case ISSUER_RETIRED:
+		break;
+	}
+	return false;
+}
+
 static enum err_code check_issuer(
     const struct issuance *it, const char *id, struct err *err)
 {
 	if (it->issuer == NULL)
 		return err_refuse(err, ERR_NOT_FOUND,
 		    "there is no issuer \"%s\"", err_quote_str(id));
-	if (it->issuer->state != ISSUER_ACTIVE || it->issuer->signer == NULL)
+	if (!may_issue(it->issuer, it->order->decision))
 		return err_refuse(err, ERR_POLICY,
 		    "issuer \"%s\" does not issue certificates",
 		    err_quote_str(id));

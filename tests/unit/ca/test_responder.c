@@ -233,6 +233,36 @@ static void no_responder_outlives_its_issuer(void **state)
 	X509_free(issuer);
 }
 
+static void set_state(struct authority *authority, enum issuer_state state)
+{
+	OWNED(issuer_set) set = ca_issuers(authority->ca);
+	struct issuer issuer = *issuer_set_find(set, "issuing-1");
+	OWNED(batch) batch = batch_new();
+	struct err err;
+
+	issuer.state = state;
+	issuer_put(batch, &issuer);
+	assert_int_equal(store_commit(authority->store, batch, &err), ERR_OK);
+	assert_int_equal(ca_reload(authority->ca, &err), ERR_OK);
+}
+
+static void an_issuer_that_signs_only_crls_keeps_its_responder(void **state)
+{
+	struct authority *authority = *state;
+	struct err err;
+
+	set_state(authority, ISSUER_CRL_ONLY);
+	assert_true(is_due(authority, "issuing-1", AUTHORITY_NOW));
+	renew(authority, "issuing-1");
+	assert_true(is_usable(authority, "issuing-1", AUTHORITY_NOW));
+	set_state(authority, ISSUER_RETIRED);
+	assert_false(is_due(authority, "issuing-1",
+	    AUTHORITY_NOW + RESPONDER_VALIDITY));
+	clock_freeze(AUTHORITY_NOW + RESPONDER_VALIDITY);
+	assert_int_equal(responder_renew(authority->ca, "issuing-1", &err),
+	    ERR_POLICY);
+}
+
 static void an_unknown_issuer_is_refused(void **state)
 {
 	struct authority *authority = *state;
@@ -291,6 +321,7 @@ int main(void)
 	    WITH_CA(a_key_that_is_on_no_record_does_not_stand_in_the_way),
 	    WITH_CA(a_failed_signature_leaves_the_key_for_the_next_try),
 	    WITH_CA(no_responder_outlives_its_issuer),
+	    WITH_CA(an_issuer_that_signs_only_crls_keeps_its_responder),
 	    WITH_CA(an_unknown_issuer_is_refused),
 	    WITH_CA(one_that_fails_does_not_keep_the_others_from_it),
 	    WITH_CA(what_is_not_due_costs_nothing),
