@@ -164,8 +164,9 @@ static bool answer(struct exchange *x)
 	bool later = false;
 	if (atomic_load_explicit(&x->app->stopping, memory_order_relaxed))
 		x->reply.close = true;
+	if (x->refusal != NULL)
+		return send_refusal(x, x->refusal);
 	if (x->discarded > 0) {
-		x->reply.close = true;
 		(void)err_refuse(&err, ERR_TOO_LARGE,
 		    "The body is larger than the %zu octets this path takes",
 		    x->body_max);
@@ -239,6 +240,26 @@ static const char *known_method(const char *method)
 	return "other";
 }
 
+/*
+ * An answer before the body ends the connection, and who is still sending may
+ * then not read it.  So a body of bearable size is read first and dropped,
+ * unless the client waits to be told.
+ */
+static bool refuse_at_begin(struct exchange *x, const struct err *err)
+{
+	size_t length = announced(x);
+	bool waits = exchange_header(x, MHD_HTTP_HEADER_EXPECT) != NULL;
+	if (length > 0 && !waits &&
+	    (length <= DISCARD_MAX || length == SIZE_MAX)) {
+		x->body_max = 0;
+		x->refusal = mem_zalloc(sizeof(*x->refusal));
+		*x->refusal = *err;
+		return true;
+	}
+	x->reply.close = length > 0;
+	return send_refusal(x, err);
+}
+
 static enum MHD_Result begin(struct exchange *x, const char *method)
 {
 	struct err err = {0};
@@ -251,9 +272,7 @@ static enum MHD_Result begin(struct exchange *x, const char *method)
 		code = check_announced(x, &err);
 	if (code == ERR_OK)
 		return MHD_YES;
-	/* What follows on this connection could be a body: end it. */
-	x->reply.close = announced(x) > 0;
-	return send_refusal(x, &err) ? MHD_YES : MHD_NO;
+	return refuse_at_begin(x, &err) ? MHD_YES : MHD_NO;
 }
 
 enum MHD_Result exchange_on_request(void *cls,

@@ -40,7 +40,8 @@ struct exchange {
 	struct token *token;	/* that authenticated it, or NULL */
 	struct certificate *certificate; /* likewise */
 	bool denied;		/* access_check() said no */
-	struct err *refusal;	/* decided, but not yet in the audit log */
+	struct err *refusal;	/* decided, but not yet told: the body is still
+				 * to come, or the audit log to be written */
 
 	/* The answer; CODE is how it came about. */
 	struct reply reply;

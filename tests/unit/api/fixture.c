@@ -44,8 +44,8 @@ static void write_files(struct fixture *fixture)
 		if (mkdir(path, 0700) != 0)
 			abort();
 	}
-	OWNED_STR(softhsm) = mem_printf(
-	    "directories.tokendir = %s/tokens\n", fixture->dir);
+	OWNED_STR(softhsm) =
+	    mem_printf("directories.tokendir = %s/tokens\n", fixture->dir);
 	OWNED_STR(yaml) = mem_printf(
 	    "listen:\n  api: \"127.0.0.1:0\"\n  public: \"127.0.0.1:0\"\n"
 	    "  ops: \"127.0.0.1:0\"\npublic_url: \"http://127.0.0.1:1\"\n"
@@ -74,16 +74,22 @@ static void found(struct fixture *fixture)
 	};
 	struct ceremony_plan plan = ceremony_default_plan();
 	OWNED_STR(so_pin) = fs_join(fixture->dir, "so-pin");
-	OWNED(ceremony_result) result = NULL;
-	OWNED(store) store = NULL;
-	OWNED(hsm) hsm = NULL;
-	OWNED(ca) ca = NULL;
-	must(hsm_init_token(&options, "test", so_pin,
-		 fixture->config->hsm.pin_file, &err), &err);
+	OWNED(ceremony_result)
+	result = NULL;
+	OWNED(store)
+	store = NULL;
+	OWNED(hsm)
+	hsm = NULL;
+	OWNED(ca)
+	ca = NULL;
+	must(hsm_init_token(
+		 &options, "test", so_pin, fixture->config->hsm.pin_file, &err),
+	    &err);
 	must(hsm_open(&options, true, &hsm, &err), &err);
 	must(store_open(&where, &store, &err), &err);
 	must(ceremony_run(
-		 store, hsm, hsm, fixture->config, &plan, &result, &err), &err);
+		 store, hsm, hsm, fixture->config, &plan, &result, &err),
+	    &err);
 	must(ca_open(store, hsm, fixture->config, &ca, &err), &err);
 	must(service_server(ca, fixture->config, NULL, &err), &err);
 	ca_close(GIVE(ca));
@@ -123,8 +129,8 @@ void fixture_begin(struct fixture *fixture)
 	must(app_open(fixture->config, &fixture->app, &err), &err);
 }
 
-static int remove_one(const char *path, const struct stat *info, int type,
-    struct FTW *walk)
+static int remove_one(
+    const char *path, const struct stat *info, int type, struct FTW *walk)
 {
 	(void)info, (void)type, (void)walk;
 	return remove(path);
@@ -187,9 +193,10 @@ void exchange_as(struct exchange *x, uint32_t roles, const char *cluster)
 json_t *exchange_json(const struct exchange *x)
 {
 	struct bytes text = x->reply.secret != NULL
-	    ? secret_bytes(x->reply.secret) : buf_bytes(&x->reply.body);
-	json_t *json = json_loadb((const char *)text.data, text.len,
-	    JSON_REJECT_DUPLICATES, NULL);
+				? secret_bytes(x->reply.secret)
+				: buf_bytes(&x->reply.body);
+	json_t *json = json_loadb(
+	    (const char *)text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
 	if (json == NULL)
 		abort();
 	return json;
@@ -221,9 +228,8 @@ char *csr_make(const char *cn, const char *dns, EVP_PKEY **key)
 		*used = EVP_EC_gen("P-256");
 	X509_REQ_set_pubkey(request, *used);
 	if (cn != NULL)
-		X509_NAME_add_entry_by_txt(
-		    X509_REQ_get_subject_name(request), "CN", MBSTRING_UTF8,
-		    (const unsigned char *)cn, -1, -1, 0);
+		X509_NAME_add_entry_by_txt(X509_REQ_get_subject_name(request),
+		    "CN", MBSTRING_UTF8, (const unsigned char *)cn, -1, -1, 0);
 	if (dns != NULL)
 		add_san(request, dns);
 	if (X509_REQ_sign(request, *used, EVP_sha256()) <= 0 ||
@@ -237,8 +243,8 @@ char *csr_make(const char *cn, const char *dns, EVP_PKEY **key)
 	return pem;
 }
 
-char *body_make(const char *name, const char *value, const char *name2,
-    const char *value2)
+char *body_make(
+    const char *name, const char *value, const char *name2, const char *value2)
 {
 	json_t *json = json_object();
 	json_object_set_new(json, name, json_string(value));

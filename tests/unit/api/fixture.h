@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-/* A whole instance in a folder of its own: SoftHSM token, store, CAs, policies. */
+/* A whole instance in a folder of its own: SoftHSM token, store, CAs, policies.
+ */
 #ifndef TESTS_UNIT_API_FIXTURE_H
 #define TESTS_UNIT_API_FIXTURE_H
 
@@ -21,8 +22,8 @@ void fixture_write(
 /* A request as its handler sees it; the caller frees it by exchange_done. */
 struct ask {
 	route_handler *handler;
-	const char *cluster, *item;	/* of the path */
-	const char *query;		/* "a=b&c=d" or NULL */
+	const char *cluster, *item; /* of the path */
+	const char *query; /* "a=b&c=d" or NULL */
 	const char *body;
 };
 struct exchange *exchange_make(struct fixture *fixture, const struct ask *ask);
@@ -32,11 +33,11 @@ void exchange_as(struct exchange *x, uint32_t roles, const char *cluster);
 /* The body of its reply as JSON. */
 json_t *exchange_json(const struct exchange *x);
 
-/* A certificate request, PEM: a fresh P-256 key, CN and one DNS name; either may
- * be NULL.  With KEY not NULL that key is used, or made and kept there. */
+/* A certificate request, PEM: a fresh P-256 key, CN and one DNS name; either
+ * may be NULL.  With KEY not NULL that key is used, or made and kept there. */
 char *csr_make(const char *cn, const char *dns, EVP_PKEY **key);
 /* A JSON body of one or two strings; malloc'd. */
-char *body_make(const char *name, const char *value, const char *name2,
-    const char *value2);
+char *body_make(
+    const char *name, const char *value, const char *name2, const char *value2);
 
 #endif

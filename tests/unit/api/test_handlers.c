@@ -55,9 +55,9 @@ static char *member(const json_t *json, const char *key)
 
 static void make_cluster(const char *name)
 {
-	OWNED_STR(body) = mem_printf(
-	    "{\"name\":\"%s\",\"policy\":\"etcd\","
-	    "\"dns\":[\"*.%s.example.net\"]}", name, name);
+	OWNED_STR(body) = mem_printf("{\"name\":\"%s\",\"policy\":\"etcd\","
+				     "\"dns\":[\"*.%s.example.net\"]}",
+	    name, name);
 	json_decref(run_ok(
 	    &(struct ask){.handler = handle_cluster_create, .body = body},
 	    201));
@@ -74,8 +74,8 @@ struct last_entry {
 	char action[64], result[16], actor[64], object[128], cluster[64];
 };
 
-static bool keep_entry(const struct audit_entry *entry,
-    const uint8_t head[static 32], void *arg)
+static bool keep_entry(
+    const struct audit_entry *entry, const uint8_t head[static 32], void *arg)
 {
 	struct last_entry *last = arg;
 	(void)head;
@@ -93,8 +93,8 @@ static bool keep_entry(const struct audit_entry *entry,
 static struct last_entry last_audit(void)
 {
 	struct last_entry last = {0};
-	assert_ok(audit_read(fixture.app->store, audit_count(), 1, keep_entry,
-	    &last, &err));
+	assert_ok(audit_read(
+	    fixture.app->store, audit_count(), 1, keep_entry, &last, &err));
 	return last;
 }
 
@@ -118,8 +118,8 @@ static const struct wrong_body wrong_bodies[] = {
     {handle_cluster_create, "{\"name\":\"\xff\"}", ERR_BAD_REQUEST, "JSON"},
     {handle_cluster_create, "{\"name\":\"a\\u0000b\",\"policy\":\"etcd\"}",
 	ERR_BAD_REQUEST, "NUL"},
-    {handle_cluster_create, "{\"name\":\"a\",\"name\":\"b\"}",
-	ERR_BAD_REQUEST, "name"},
+    {handle_cluster_create, "{\"name\":\"a\",\"name\":\"b\"}", ERR_BAD_REQUEST,
+	"name"},
     {handle_cluster_create, "[[[[[[[[[1]]]]]]]]]", ERR_BAD_REQUEST, ""},
 
     {handle_cluster_create, "", ERR_BAD_FIELD, "name"},
@@ -136,9 +136,8 @@ static const struct wrong_body wrong_bodies[] = {
     {handle_cluster_create,
 	"{\"name\":\"a\",\"policy\":\"etcd\",\"dns\":\"x\"}", ERR_BAD_FIELD,
 	"dns"},
-    {handle_cluster_create,
-	"{\"name\":\"a\",\"policy\":\"etcd\",\"dns\":[1]}", ERR_BAD_FIELD,
-	"dns"},
+    {handle_cluster_create, "{\"name\":\"a\",\"policy\":\"etcd\",\"dns\":[1]}",
+	ERR_BAD_FIELD, "dns"},
     {handle_cluster_create,
 	"{\"name\":\"a\",\"policy\":\"etcd\",\"dns\":[\"\"]}", ERR_BAD_FIELD,
 	"dns"},
@@ -197,8 +196,8 @@ static const struct wrong_body wrong_bodies[] = {
     {handle_key_datakey, "{\"context\":[]}", ERR_BAD_FIELD, "context"},
     {handle_key_datakey, "{\"context\":{\"a\":1}}", ERR_BAD_FIELD, "context"},
     {handle_key_datakey, "{\"context\":{\"\":\"b\"}}", ERR_BAD_FIELD, ""},
-    {handle_key_datakey, "{\"context\":{\"a\":\"b\\u0000\"}}",
-	ERR_BAD_REQUEST, "NUL"},
+    {handle_key_datakey, "{\"context\":{\"a\":\"b\\u0000\"}}", ERR_BAD_REQUEST,
+	"NUL"},
     {handle_key_unwrap, "{}", ERR_BAD_FIELD, "ciphertext"},
     {handle_key_unwrap, "{\"ciphertext\":\"\"}", ERR_BAD_FIELD, "ciphertext"},
     {handle_key_unwrap, "{\"ciphertext\":\"x\"}", ERR_UNWRAP, ""},
@@ -213,7 +212,9 @@ static void a_body_that_is_wrong_is_refused_by_the_name_of_its_field(
 	(void)state;
 	make_cluster("bodies");
 	json_decref(run_ok(&(struct ask){.handler = handle_key_create,
-	    .cluster = "bodies", .body = "{\"name\":\"data\"}"}, 201));
+			       .cluster = "bodies",
+			       .body = "{\"name\":\"data\"}"},
+	    201));
 	before = audit_count();
 	for (size_t i = 0; i < ARRAY_LEN(wrong_bodies); i++) {
 		const struct wrong_body *wrong = &wrong_bodies[i];
@@ -223,8 +224,7 @@ static void a_body_that_is_wrong_is_refused_by_the_name_of_its_field(
 		    .item = "data",
 		    .body = wrong->body,
 		};
-		assert_refused(
-		    run_refused(&ask), wrong->code, wrong->detail);
+		assert_refused(run_refused(&ask), wrong->code, wrong->detail);
 	}
 	assert_int_equal(audit_count(), before);
 }
@@ -237,7 +237,8 @@ static void a_request_larger_than_its_bound_is_refused(void **state)
 	OWNED_STR(body) = body_make("csr", csr, "profile", "peer");
 	assert_refused(
 	    run_refused(&(struct ask){.handler = handle_certificate_issue,
-		.cluster = "bodies", .body = body}),
+		.cluster = "bodies",
+		.body = body}),
 	    ERR_BAD_FIELD, "csr");
 	free(csr);
 }
@@ -250,10 +251,10 @@ static void a_revocation_needs_a_reason_that_can_be_used(void **state)
 	    "{\"reason\":\"keyCompromise\",\"when\":\"now\"}"};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++)
-		assert_refused(
-		    run_refused(
-			&(struct ask){.handler = handle_certificate_revoke,
-			    .item = "01", .body = bodies[i]}),
+		assert_refused(run_refused(&(struct ask){
+				   .handler = handle_certificate_revoke,
+				   .item = "01",
+				   .body = bodies[i]}),
 		    ERR_BAD_FIELD, i == 6 ? "when" : "reason");
 }
 
@@ -282,7 +283,8 @@ static void a_list_refuses_a_limit_or_cursor_that_is_none(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
 		assert_refused(
 		    run_refused(&(struct ask){.handler = cases[i].handler,
-			.cluster = "bodies", .query = cases[i].query}),
+			.cluster = "bodies",
+			.query = cases[i].query}),
 		    ERR_BAD_FIELD, cases[i].detail);
 }
 
@@ -340,9 +342,10 @@ static void a_list_is_read_to_its_end_page_by_page(void **state)
 	make_cluster("list-2");
 	make_cluster("list-3");
 	for (bool more = true; more; pages++) {
-		json_t *json = run_ok(
-		    &(struct ask){.handler = handle_cluster_list,
-			.query = query}, 200);
+		json_t *json =
+		    run_ok(&(struct ask){.handler = handle_cluster_list,
+			       .query = query},
+			200);
 		const char *next =
 		    json_string_value(json_object_get(json, "next"));
 		seen += json_array_size(json_object_get(json, "items"));
@@ -353,8 +356,8 @@ static void a_list_is_read_to_its_end_page_by_page(void **state)
 	}
 	assert_true(seen >= 4 && pages >= 2);
 	uint64_t clusters = 0;
-	assert_ok(store_count(
-	    fixture.app->store, TABLE_CLUSTERS, &clusters, &err));
+	assert_ok(
+	    store_count(fixture.app->store, TABLE_CLUSTERS, &clusters, &err));
 	assert_int_equal(seen, clusters);
 }
 
@@ -412,7 +415,9 @@ static void every_read_answers_with_an_object(void **state)
 static char *make_token(const char *cluster, const char *body)
 {
 	json_t *json = run_ok(&(struct ask){.handler = handle_token_create,
-				  .cluster = cluster, .body = body}, 201);
+				  .cluster = cluster,
+				  .body = body},
+	    201);
 	char *text = member(json, "token");
 	json_decref(json);
 	return text;
@@ -438,13 +443,14 @@ static struct exchange *enrol(const char *cluster, const char *token,
     const char *csr, enum err_code *code_out)
 {
 	OWNED_STR(body) = body_make("csr", csr, "profile", "peer");
-	return with_token(
-	    &(struct ask){.handler = handle_certificate_issue,
-		.cluster = cluster, .body = body}, token, code_out);
+	return with_token(&(struct ask){.handler = handle_certificate_issue,
+			      .cluster = cluster,
+			      .body = body},
+	    token, code_out);
 }
 
-static void enrol_refused(const char *cluster, const char *token,
-    const char *csr, enum err_code want)
+static void enrol_refused(
+    const char *cluster, const char *token, const char *csr, enum err_code want)
 {
 	enum err_code code;
 	exchange_done(enrol(cluster, token, csr, &code));
@@ -452,8 +458,8 @@ static void enrol_refused(const char *cluster, const char *token,
 }
 
 /* The serial that was issued. */
-static char *enrol_ok(const char *cluster, const char *token, const char *csr,
-    unsigned status)
+static char *enrol_ok(
+    const char *cluster, const char *token, const char *csr, unsigned status)
 {
 	enum err_code code;
 	struct exchange *x = enrol(cluster, token, csr, &code);
@@ -556,12 +562,14 @@ static void a_token_is_no_use_once_it_is_expired_or_revoked(void **state)
 	enrol_refused("gone", expired, csr, ERR_UNAUTHENTICATED);
 	clock_thaw();
 	json_t *json = run_ok(&(struct ask){.handler = handle_token_create,
-				  .cluster = "gone", .body = "{}"}, 201);
+				  .cluster = "gone",
+				  .body = "{}"},
+	    201);
 	OWNED_STR(token) = member(json, "token");
 	OWNED_STR(id) = member(json, "id");
 	json_decref(json);
-	const struct ask revoke = {.handler = handle_token_revoke,
-	    .cluster = "gone", .item = id};
+	const struct ask revoke = {
+	    .handler = handle_token_revoke, .cluster = "gone", .item = id};
 	json_decref(run_ok(&revoke, 200));
 	json_decref(run_ok(&revoke, 200));
 	enrol_refused("gone", token, csr, ERR_UNAUTHENTICATED);
@@ -575,8 +583,7 @@ static struct certificate *record_of(const char *text)
 	struct serial serial;
 	struct certificate *record = NULL;
 	assert_true(serial_parse(text, &serial));
-	assert_ok(
-	    certificate_get(fixture.app->store, &serial, &record, &err));
+	assert_ok(certificate_get(fixture.app->store, &serial, &record, &err));
 	return record;
 }
 
@@ -584,9 +591,10 @@ static struct exchange *renew(const struct certificate *held,
     const char *cluster, const char *csr, enum err_code *code_out)
 {
 	OWNED_STR(body) = body_make("csr", csr, NULL, NULL);
-	struct exchange *x = exchange_make(&fixture,
-	    &(struct ask){.handler = handle_certificate_renew,
-		.cluster = cluster, .body = body});
+	struct exchange *x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_certificate_renew,
+			  .cluster = cluster,
+			  .body = body});
 	const struct credentials credentials = {
 	    NULL, BYTES(held->der, held->der_len)};
 	err = (struct err){0};
@@ -616,7 +624,8 @@ static void renew_ok(const struct certificate *held, const char *csr)
 	assert_int_equal(x->reply.status, 201);
 	json_t *json = exchange_json(x);
 	OWNED_STR(serial) = member(json, "serial");
-	OWNED(certificate) fresh = record_of(serial);
+	OWNED(certificate)
+	fresh = record_of(serial);
 	assert_true(names_equal(fresh->names, held->names));
 	assert_int_equal(fresh->roles, ROLE_NODE);
 	json_decref(json);
@@ -633,7 +642,8 @@ static void a_certificate_renews_its_own_names_and_no_others(void **state)
 	make_cluster("renew");
 	OWNED_STR(token) = make_token("renew", "{}");
 	OWNED_STR(serial) = enrol_ok("renew", token, csr, 201);
-	OWNED(certificate) held = record_of(serial);
+	OWNED(certificate)
+	held = record_of(serial);
 	renew_ok(held, same);
 	renew_ok(held, nameless);
 	renew_refused(held, "renew", wider, ERR_POLICY);
@@ -649,7 +659,8 @@ static void a_certificate_that_is_revoked_expired_or_changed_renews_nothing(
 	make_cluster("stale");
 	OWNED_STR(token) = make_token("stale", "{}");
 	OWNED_STR(serial) = enrol_ok("stale", token, csr, 201);
-	OWNED(certificate) held = record_of(serial);
+	OWNED(certificate)
+	held = record_of(serial);
 	held->der[held->der_len - 1] ^= 1;
 	renew_refused(held, "stale", next, ERR_UNAUTHENTICATED);
 	held->der[held->der_len - 1] ^= 1;
@@ -657,7 +668,8 @@ static void a_certificate_that_is_revoked_expired_or_changed_renews_nothing(
 	renew_refused(held, "stale", next, ERR_UNAUTHENTICATED);
 	clock_thaw();
 	const struct ask revoke = {.handler = handle_certificate_revoke,
-	    .item = serial, .body = "{\"reason\":\"keyCompromise\"}"};
+	    .item = serial,
+	    .body = "{\"reason\":\"keyCompromise\"}"};
 	json_decref(run_ok(&revoke, 200));
 	renew_refused(held, "stale", next, ERR_UNAUTHENTICATED);
 	assert_refused(run_refused(&revoke), ERR_CONFLICT, "already");
@@ -668,7 +680,8 @@ static void an_identity_without_a_cluster_renews_nothing(void **state)
 	OWNED_STR(csr) = csr_make(NULL, NULL, NULL);
 	OWNED_STR(body) = body_make("csr", csr, NULL, NULL);
 	const struct ask ask = {.handler = handle_certificate_renew,
-	    .cluster = "renew", .body = body};
+	    .cluster = "renew",
+	    .body = body};
 	(void)state;
 	assert_refused(run_refused(&ask), ERR_FORBIDDEN, "mTLS");
 }
@@ -678,17 +691,21 @@ static void a_retired_cluster_gets_nothing_and_its_certificates_are_revoked(
 {
 	OWNED_STR(csr) = csr_make(NULL, "n1.retire.example.net", NULL);
 	OWNED_STR(next) = csr_make(NULL, NULL, NULL);
-	const struct ask retire = {.handler = handle_cluster_retire,
-	    .cluster = "retire"};
+	const struct ask retire = {
+	    .handler = handle_cluster_retire, .cluster = "retire"};
 	(void)state;
 	make_cluster("retire");
 	json_decref(run_ok(&(struct ask){.handler = handle_key_create,
-	    .cluster = "retire", .body = "{\"name\":\"k\"}"}, 201));
+			       .cluster = "retire",
+			       .body = "{\"name\":\"k\"}"},
+	    201));
 	OWNED_STR(token) = make_token("retire", "{\"uses\":5}");
 	OWNED_STR(serial) = enrol_ok("retire", token, csr, 201);
-	OWNED(certificate) held = record_of(serial);
+	OWNED(certificate)
+	held = record_of(serial);
 	json_decref(run_ok(&retire, 200));
-	OWNED(certificate) now = record_of(serial);
+	OWNED(certificate)
+	now = record_of(serial);
 	assert_int_equal(now->state, CERTIFICATE_REVOKED);
 	assert_int_equal(now->reason, 5);
 	enrol_refused("retire", token, csr, ERR_UNAUTHENTICATED);
@@ -703,8 +720,7 @@ static void a_retired_cluster_gets_nothing_and_its_certificates_are_revoked(
 		"{\"ciphertext\":\"signet:v1:x\"}"},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(refused); i++)
-		assert_refused(
-		    run_refused(&refused[i]), ERR_POLICY, "retired");
+		assert_refused(run_refused(&refused[i]), ERR_POLICY, "retired");
 	uint64_t audited = audit_count();
 	json_decref(run_ok(&retire, 200));
 	assert_int_equal(audit_count(), audited);
@@ -716,8 +732,10 @@ static void a_data_key_is_unwrapped_with_its_context_and_audited(void **state)
 {
 	(void)state;
 	json_t *made = run_ok(&(struct ask){.handler = handle_key_datakey,
-				  .cluster = "bodies", .item = "data",
-				  .body = "{\"context\":{\"a\":\"b\"}}"}, 200);
+				  .cluster = "bodies",
+				  .item = "data",
+				  .body = "{\"context\":{\"a\":\"b\"}}"},
+	    200);
 	struct last_entry last = last_audit();
 	assert_string_equal(last.action, "key.datakey");
 	assert_string_equal(last.object, "key:bodies/data");
@@ -727,17 +745,20 @@ static void a_data_key_is_unwrapped_with_its_context_and_audited(void **state)
 	OWNED_STR(body) = mem_printf(
 	    "{\"ciphertext\":\"%s\",\"context\":{\"a\":\"b\"}}", ciphertext);
 	json_t *opened = run_ok(&(struct ask){.handler = handle_key_unwrap,
-				    .cluster = "bodies", .item = "data",
-				    .body = body}, 200);
+				    .cluster = "bodies",
+				    .item = "data",
+				    .body = body},
+	    200);
 	OWNED_STR(again) = member(opened, "plaintext");
 	assert_string_equal(plaintext, again);
 	last = last_audit();
 	assert_string_equal(last.action, "key.unwrap");
 	OWNED_STR(wrong) = body_make("ciphertext", ciphertext, NULL, NULL);
 	uint64_t audited = audit_count();
-	assert_refused(
-	    run_refused(&(struct ask){.handler = handle_key_unwrap,
-		.cluster = "bodies", .item = "data", .body = wrong}),
+	assert_refused(run_refused(&(struct ask){.handler = handle_key_unwrap,
+			   .cluster = "bodies",
+			   .item = "data",
+			   .body = wrong}),
 	    ERR_UNWRAP, "");
 	assert_int_equal(audit_count(), audited);
 	json_decref(made);
@@ -748,7 +769,8 @@ static void a_data_key_without_plaintext_has_none(void **state)
 {
 	(void)state;
 	json_t *made = run_ok(&(struct ask){.handler = handle_key_datakey,
-				  .cluster = "bodies", .item = "data",
+				  .cluster = "bodies",
+				  .item = "data",
 				  .body = "{\"plaintext\":false,\"bits\":512}"},
 	    200);
 	assert_null(json_object_get(made, "plaintext"));
@@ -764,13 +786,14 @@ static void whoever_brings_nothing_is_anonymous_and_may_see_what_is_public(
 	const struct credentials nothing = {NULL, {NULL, 0}};
 	(void)state;
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		struct exchange *x = exchange_make(&fixture,
-		    &(struct ask){.handler = route_table[i].handler,
-			.cluster = "bodies", .item = "data"});
+		struct exchange *x = exchange_make(
+		    &fixture, &(struct ask){.handler = route_table[i].handler,
+				  .cluster = "bodies",
+				  .item = "data"});
 		assert_ok(authn_identify(x, &nothing, &err));
-		enum err_code want =
-		    route_table[i].permission == PERM_PUBLIC
-		    ? ERR_OK : ERR_UNAUTHENTICATED;
+		enum err_code want = route_table[i].permission == PERM_PUBLIC
+					 ? ERR_OK
+					 : ERR_UNAUTHENTICATED;
 		assert_int_equal(authn_may_route(x, &err), want);
 		assert_false(trail_wants(x, &err));
 		exchange_done(x);
@@ -785,9 +808,11 @@ static void a_token_is_refused_where_it_does_not_belong(void **state)
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
 		if (route_table[i].flags & ROUTE_TOKEN)
 			continue;
-		exchange_done(with_token(
-		    &(struct ask){.handler = route_table[i].handler,
-			.cluster = "bodies", .item = "data"}, token, &code));
+		exchange_done(
+		    with_token(&(struct ask){.handler = route_table[i].handler,
+				   .cluster = "bodies",
+				   .item = "data"},
+			token, &code));
 		assert_int_equal(code, ERR_UNAUTHENTICATED);
 	}
 }
@@ -805,11 +830,11 @@ static void other_schemes_and_other_certificates_authenticate_nobody(
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
-		struct exchange *x = exchange_make(&fixture,
-		    &(struct ask){.handler = handle_certificate_issue,
-			.cluster = "bodies"});
-		assert_int_equal(authn_identify(x, &wrong[i], &err),
-		    ERR_UNAUTHENTICATED);
+		struct exchange *x = exchange_make(
+		    &fixture, &(struct ask){.handler = handle_certificate_issue,
+				  .cluster = "bodies"});
+		assert_int_equal(
+		    authn_identify(x, &wrong[i], &err), ERR_UNAUTHENTICATED);
 		assert_int_equal(x->caller.kind, CALLER_ANONYMOUS);
 		exchange_done(x);
 	}
@@ -836,9 +861,9 @@ static void a_certificate_of_a_sibling_is_answered_as_one_that_is_not_there(
 	exchange_as(x, ROLE_OPERATOR, "sibling");
 	assert_ok(handle_certificate_show(x, &err));
 	exchange_done(x);
-	x = exchange_make(&fixture,
-	    &(struct ask){.handler = handle_certificate_list,
-		.query = "cluster=sibling"});
+	x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_certificate_list,
+			  .query = "cluster=sibling"});
 	exchange_as(x, ROLE_OPERATOR, "bodies");
 	assert_int_equal(handle_certificate_list(x, &err), ERR_NOT_FOUND);
 	exchange_done(x);
@@ -846,8 +871,8 @@ static void a_certificate_of_a_sibling_is_answered_as_one_that_is_not_there(
 
 static void a_refusal_of_a_known_caller_is_audited_up_to_a_rate(void **state)
 {
-	struct exchange *x = exchange_make(&fixture,
-	    &(struct ask){.handler = handle_cluster_create});
+	struct exchange *x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_cluster_create});
 	uint64_t before = audit_count();
 	(void)state;
 	exchange_as(x, ROLE_AUDITOR, NULL);

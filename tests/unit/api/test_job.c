@@ -224,8 +224,9 @@ static void each_job_that_was_taken_runs_exactly_once(void **state)
 	pthread_t threads[SUBMITTERS];
 	(void)state;
 	for (int i = 0; i < SUBMITTERS; i++)
-		assert_int_equal(pthread_create(
-		    &threads[i], NULL, submit_many, &submitter), 0);
+		assert_int_equal(
+		    pthread_create(&threads[i], NULL, submit_many, &submitter),
+		    0);
 	for (int i = 0; i < SUBMITTERS; i++)
 		pthread_join(threads[i], NULL);
 	assert_true(jobs_drain(jobs, 60000));

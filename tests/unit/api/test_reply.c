@@ -33,15 +33,14 @@ static void each_error_becomes_a_problem_with_its_code_and_status(void **state)
 		    .detail = "what to mend",
 		    .cause = "SECRET CAUSE"};
 		json_t *json = problem_of(&reply, &err);
-		assert_string_equal(
-		    text_of(json, "code"), err_slug(err.code));
+		assert_string_equal(text_of(json, "code"), err_slug(err.code));
 		assert_string_equal(
 		    text_of(json, "title"), err_title(err.code));
 		assert_string_equal(text_of(json, "type"), "about:blank");
 		assert_string_equal(
 		    text_of(json, "request_id"), "00112233aabbccdd");
-		assert_int_equal(json_integer_value(
-				     json_object_get(json, "status")),
+		assert_int_equal(
+		    json_integer_value(json_object_get(json, "status")),
 		    reply.status);
 		assert_int_equal(reply.status, reply_status(err.code));
 		assert_string_equal(reply.type, "application/problem+json");
@@ -78,20 +77,34 @@ static void statuses_are_those_that_the_interface_promises(void **state)
 		enum err_code code;
 		unsigned status;
 	} cases[] = {
-	    {ERR_BAD_REQUEST, 400}, {ERR_BAD_FIELD, 400}, {ERR_BAD_CSR, 400},
-	    {ERR_BAD_KEY, 400}, {ERR_UNWRAP, 400}, {ERR_UNAUTHENTICATED, 401},
-	    {ERR_FORBIDDEN, 403}, {ERR_POLICY, 403}, {ERR_NOT_FOUND, 404},
-	    {ERR_BAD_METHOD, 405}, {ERR_CONFLICT, 409}, {ERR_EXISTS, 409},
-	    {ERR_KEY_DISABLED, 409}, {ERR_TOO_LARGE, 413},
-	    {ERR_BAD_MEDIA, 415}, {ERR_INTERNAL, 500}, {ERR_STORE, 500},
-	    {ERR_CORRUPT, 500}, {ERR_CONFIG, 500}, {ERR_OVERLOADED, 503},
-	    {ERR_HSM_UNAVAILABLE, 503}, {ERR_STORE_FULL, 503},
-	    {ERR_STOPPING, 503}, {ERR_DEADLINE, 503},
+	    {ERR_BAD_REQUEST, 400},
+	    {ERR_BAD_FIELD, 400},
+	    {ERR_BAD_CSR, 400},
+	    {ERR_BAD_KEY, 400},
+	    {ERR_UNWRAP, 400},
+	    {ERR_UNAUTHENTICATED, 401},
+	    {ERR_FORBIDDEN, 403},
+	    {ERR_POLICY, 403},
+	    {ERR_NOT_FOUND, 404},
+	    {ERR_BAD_METHOD, 405},
+	    {ERR_CONFLICT, 409},
+	    {ERR_EXISTS, 409},
+	    {ERR_KEY_DISABLED, 409},
+	    {ERR_TOO_LARGE, 413},
+	    {ERR_BAD_MEDIA, 415},
+	    {ERR_INTERNAL, 500},
+	    {ERR_STORE, 500},
+	    {ERR_CORRUPT, 500},
+	    {ERR_CONFIG, 500},
+	    {ERR_OVERLOADED, 503},
+	    {ERR_HSM_UNAVAILABLE, 503},
+	    {ERR_STORE_FULL, 503},
+	    {ERR_STOPPING, 503},
+	    {ERR_DEADLINE, 503},
 	};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-		assert_int_equal(
-		    reply_status(cases[i].code), cases[i].status);
+		assert_int_equal(reply_status(cases[i].code), cases[i].status);
 }
 
 static void what_is_temporary_says_when_to_come_back_and_nothing_else_does(
@@ -135,8 +148,8 @@ static void a_date_is_written_and_read_as_http_has_it(void **state)
 	char text[HTTP_DATE_SIZE];
 	int64_t seconds = 0;
 	(void)state;
-	assert_string_equal(http_date_format(784111777, text),
-	    "Sun, 06 Nov 1994 08:49:37 GMT");
+	assert_string_equal(
+	    http_date_format(784111777, text), "Sun, 06 Nov 1994 08:49:37 GMT");
 	assert_true(http_date_parse(text, &seconds));
 	assert_int_equal(seconds, 784111777);
 	assert_false(http_date_parse("yesterday", &seconds));
@@ -160,8 +173,7 @@ static void an_etag_is_found_in_a_list_whole(void **state)
 
 static void a_throttle_lets_a_burst_through_and_then_its_rate(void **state)
 {
-	static struct throttle throttle = {
-	    .interval_us = 100, .burst_us = 300};
+	static struct throttle throttle = {.interval_us = 100, .burst_us = 300};
 	(void)state;
 	assert_true(throttle_take(&throttle, "a", 1000));
 	assert_true(throttle_take(&throttle, "a", 1000));
@@ -174,8 +186,7 @@ static void a_throttle_lets_a_burst_through_and_then_its_rate(void **state)
 
 static void one_name_does_not_use_up_what_another_has(void **state)
 {
-	static struct throttle throttle = {
-	    .interval_us = 100, .burst_us = 100};
+	static struct throttle throttle = {.interval_us = 100, .burst_us = 100};
 	(void)state;
 	assert_true(throttle_take(&throttle, "a", 1000));
 	assert_false(throttle_take(&throttle, "a", 1000));

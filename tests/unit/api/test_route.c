@@ -35,7 +35,7 @@ static void nothing_but_roots_and_description_is_open_to_everybody(void **state)
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
 		const char *path = route_table[i].path;
 		bool open = strcmp(path, "/roots") == 0 ||
-		    strcmp(path, "/openapi.json") == 0;
+			    strcmp(path, "/openapi.json") == 0;
 		assert_int_equal(
 		    route_table[i].permission == PERM_PUBLIC, open);
 	}
@@ -97,8 +97,8 @@ static void each_route_is_found_by_its_own_path(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		assert_ok(find(method_name(route_table[i].method),
-		    route_table[i].path));
+		assert_ok(find(
+		    method_name(route_table[i].method), route_table[i].path));
 		assert_ptr_equal(route, &route_table[i]);
 	}
 }
@@ -128,14 +128,14 @@ static void a_path_that_is_none_is_not_found(void **state)
 	    "/clusters/a/tokens/b/c", "/Clusters", "/certificates/a/revoked"};
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
-		assert_refused(
-		    find("GET", paths[i]), ERR_NOT_FOUND, "nothing");
+		assert_refused(find("GET", paths[i]), ERR_NOT_FOUND, "nothing");
 }
 
 static void a_wrong_method_is_told_the_right_ones(void **state)
 {
 	(void)state;
-	assert_refused(find("PUT", "/clusters"), ERR_BAD_METHOD, "GET, HEAD, POST");
+	assert_refused(
+	    find("PUT", "/clusters"), ERR_BAD_METHOD, "GET, HEAD, POST");
 	assert_string_equal(allow, "GET, HEAD, POST");
 	assert_refused(find("OPTIONS", "/clusters/a/keys/b/unwrap"),
 	    ERR_BAD_METHOD, "POST");
@@ -187,8 +187,8 @@ static void the_description_has_each_route_and_no_other(void **state)
 			fail_msg("%s %s is not described",
 			    method_name(route_table[i].method),
 			    route_table[i].path);
-	json_object_foreach(paths, path, methods)
-		described += json_object_size(methods);
+	json_object_foreach(paths, path, methods) described +=
+	    json_object_size(methods);
 	assert_int_equal(described, ROUTE_COUNT);
 	json_decref(root);
 }
@@ -209,11 +209,10 @@ static void the_description_has_the_query_and_body_of_each_route(void **state)
 		json_t *operation = described_operation(
 		    json_object_get(root, "paths"), &route_table[i]);
 		size_t at, query = 0;
-		json_array_foreach(
-		    json_object_get(operation, "parameters"), at, parameter)
-			query += strcmp("query",
-				     json_string_value(json_object_get(
-					 parameter, "in"))) == 0;
+		json_array_foreach(json_object_get(operation, "parameters"), at,
+		    parameter) query +=
+		    strcmp("query", json_string_value(
+					json_object_get(parameter, "in"))) == 0;
 		assert_int_equal(query, count_query(route_table[i].query));
 		assert_int_equal(
 		    json_object_get(operation, "requestBody") != NULL,
