@@ -226,6 +226,23 @@ enum err_code outdir_write_state(
 	return write_in(dir, STATE, 0644, buf_bytes(&text), err);
 }
 
+/* With the newline that a secret's file is read without: a PEM ends in one. */
+static enum err_code read_pem(
+    const char *path, struct secret **pem_out, struct err *err)
+{
+	OWNED(secret)
+	text = NULL;
+	enum err_code code = secret_from_file(path, KEY_PEM_MAX, &text, err);
+
+	if (code != ERR_OK)
+		return code;
+	struct secret *pem = secret_new(secret_len(text) + 1);
+	memcpy(secret_data(pem), secret_data(text), secret_len(text));
+	secret_data(pem)[secret_len(text)] = '\n';
+	*pem_out = pem;
+	return ERR_OK;
+}
+
 enum err_code outdir_pending_key(const char *dir, const char *type,
     struct secret **key_pem_out, struct err *err)
 {
@@ -235,8 +252,7 @@ enum err_code outdir_pending_key(const char *dir, const char *type,
 	enum err_code code;
 
 	if (fs_exists(path)) {
-		if ((code = secret_from_file(
-			 path, KEY_PEM_MAX, &key, err)) != ERR_OK)
+		if ((code = read_pem(path, &key, err)) != ERR_OK)
 			return code;
 		const char *found = csr_key_type(key);
 		if (found != NULL && strcmp(found, type) == 0) {

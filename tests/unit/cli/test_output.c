@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/unit/cli/harness.h"
+
+#include "cli/exit.h"
+#include "cli/output.h"
+
+static const struct column columns[] = {
+    {"NAME", "name"}, {"NO", "no"}, {"DNS", "dns"}, {0}};
+
+static json_t *parse(const char *text)
+{
+	json_t *json = NULL;
+	struct err err = {0};
+
+	assert_ok(json_parse(bytes_str(text), &json, &err), &err);
+	return json;
+}
+
+static char *list(const char *items_text, bool as_json, char **errors)
+{
+	OWNED_JSON(items) = parse(items_text);
+	struct capture two = capture_begin(2);
+	struct capture one = capture_begin(1);
+
+	output_list(items, columns, "nothing here", as_json);
+	char *text = capture_end(&one);
+	*errors = capture_end(&two);
+	return text;
+}
+
+static void list_stands_in_columns(void **state)
+{
+	OWNED_STR(errors) = NULL;
+	OWNED_STR(text) =
+	    list("[{\"name\":\"a\",\"no\":17,\"dns\":[\"x\",\"y\"]},"
+		 "{\"name\":\"käse\",\"no\":true,\"dns\":[]},"
+		 "{\"name\":\"longer\",\"no\":null}]",
+		false, &errors);
+
+	(void)state;
+	assert_string_equal(text, "NAME    NO   DNS\n"
+				  "a       17   x,y\n"
+				  "käse    yes  -\n"
+				  "longer  -    -\n");
+	assert_string_equal(errors, "");
+}
+
+static void list_that_is_empty_is_no_data(void **state)
+{
+	OWNED_STR(errors) = NULL;
+	OWNED_STR(text) = list("[]", false, &errors);
+	OWNED_STR(json_errors) = NULL;
+	OWNED_STR(json) = list("[]", true, &json_errors);
+
+	(void)state;
+	assert_string_equal(text, "");
+	assert_string_equal(errors, "nothing here\n");
+	assert_string_equal(json_errors, "");
+	OWNED_JSON(parsed) = parse(json);
+	assert_int_equal(
+	    json_array_size(json_object_get(parsed, "items")), 0);
+	assert_true(json_is_array(json_object_get(parsed, "items")));
+}
+
+static void text_from_outside_cannot_move_the_cursor(void **state)
+{
+	OWNED_STR(errors) = NULL;
+	OWNED_STR(text) = list("[{\"name\":\"a\\u001b[2J\\n\\u007f\\u009b1m\","
+			       "\"no\":1,\"dns\":[\"\\r\"]}]",
+	    false, &errors);
+
+	(void)state;
+	assert_has(text, "a\\x1b[2J\\x0a\\x7f\\x9b1m");
+	assert_has(text, "\\x0d\n");
+	assert_lacks(text, "\x1b");
+	assert_lacks(text, "\xc2\x9b");
+}
+
+static void object_shows_what_it_has(void **state)
+{
+	OWNED_JSON(object) =
+	    parse("{\"no\":false,\"name\":\"a\",\"other\":1}");
+	struct capture one = capture_begin(1);
+
+	(void)state;
+	output_object(object, columns, false);
+	OWNED_STR(text) = capture_end(&one);
+	assert_string_equal(text, "NAME: a\nNO:   no\n");
+	one = capture_begin(1);
+	output_object(object, columns, true);
+	OWNED_STR(json) = capture_end(&one);
+	OWNED_JSON(parsed) = parse(json);
+	assert_true(json_equal(parsed, object));
+}
+
+static void text_keeps_its_lines_and_nothing_else(void **state)
+{
+	struct capture one = capture_begin(1);
+
+	(void)state;
+	output_text("a\nb\x1b\tc\n");
+	output_text(NULL);
+	OWNED_STR(text) = capture_end(&one);
+	assert_string_equal(text, "a\nb\\x1b\\x09c\n");
+}
+
+static void each_error_has_its_exit_code(void **state)
+{
+	static const struct {
+		enum err_code code;
+		int exit;
+	} map[] = {
+	    {ERR_OK, 0},
+	    {ERR_USAGE, 2},
+	    {ERR_OVERLOADED, 3},
+	    {ERR_DEADLINE, 3},
+	    {ERR_STOPPING, 3},
+	    {ERR_HSM_UNAVAILABLE, 3},
+	    {ERR_UNREACHABLE, 3},
+	    {ERR_POLICY, 4},
+	    {ERR_FORBIDDEN, 4},
+	    {ERR_UNAUTHENTICATED, 4},
+	    {ERR_CONFIG, 6},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(map); i++)
+		assert_int_equal(exit_for(map[i].code), map[i].exit);
+	for (int code = ERR_OK; code <= ERR_INTERNAL; code++) {
+		bool special = false;
+		for (size_t i = 0; i < ARRAY_LEN(map); i++)
+			special |= map[i].code == (enum err_code)code;
+		if (!special)
+			assert_int_equal(exit_for((enum err_code)code), 1);
+	}
+}
+
+static void failure_is_told_on_standard_error_in_one_line(void **state)
+{
+	struct err err = {0};
+	struct capture two = capture_begin(2);
+	struct capture one = capture_begin(1);
+
+	(void)state;
+	(void)err_refuse(&err, ERR_POLICY, "no\x1b[31m\nsecond line");
+	int code = exit_with("prog", &err);
+	OWNED_STR(text) = capture_end(&one);
+	OWNED_STR(errors) = capture_end(&two);
+	assert_int_equal(code, 4);
+	assert_string_equal(text, "");
+	assert_string_equal(errors,
+	    "prog: Refused by policy: no\\x1b[31m\\x0asecond line\n");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(list_stands_in_columns),
+	    cmocka_unit_test(list_that_is_empty_is_no_data),
+	    cmocka_unit_test(text_from_outside_cannot_move_the_cursor),
+	    cmocka_unit_test(object_shows_what_it_has),
+	    cmocka_unit_test(text_keeps_its_lines_and_nothing_else),
+	    cmocka_unit_test(each_error_has_its_exit_code),
+	    cmocka_unit_test(failure_is_told_on_standard_error_in_one_line),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
