@@ -45,7 +45,8 @@ void output_text(const char *text)
 			buf_put_u8(&out, (uint8_t)*text++);
 		else
 			put_char(&out, &text);
-	fwrite(out.data, 1, out.len, stdout);
+	if (out.len > 0)
+		fwrite(out.data, 1, out.len, stdout);
 }
 
 /* A value as people read it: lists joined by commas, absence as a dash. */

@@ -37,7 +37,7 @@ static char *names_in(const struct buf *pem)
 		GENERAL_NAME_print(bio, sk_GENERAL_NAME_value(sans, i));
 	}
 	long len = BIO_get_mem_data(bio, &text);
-	char *names = mem_strndup(text, (size_t)len);
+	char *names = len == 0 ? mem_strdup("") : mem_strndup(text, (size_t)len);
 	BIO_free(bio);
 	GENERAL_NAMES_free(sans);
 	sk_X509_EXTENSION_pop_free(extensions, X509_EXTENSION_free);
