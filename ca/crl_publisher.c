@@ -3,6 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+/* The default is a switch that falls through without saying so. */
+#define HASH_FUNCTION HASH_FNV
 #include <uthash.h>
 
 #include "base/clock.h"

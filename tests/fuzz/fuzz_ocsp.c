@@ -6,7 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ca/der.h"
 #include "ca/ocsp_request.h"
+#include "ca/tlv.h"
 
 /* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/err.h>
@@ -40,6 +42,20 @@ static void compare_item(const struct ocsp_item *ours, OCSP_CERTID *theirs)
 	must(bytes_equal(serial_bytes(&ours->serial), BYTES(octets, len)));
 }
 
+/* A requestor's name or a signature, which are passed over unread: what is in
+ * them OpenSSL alone minds. */
+static bool has_unread_part(struct bytes der)
+{
+	struct tlv outer, tbs, version;
+
+	must(tlv_take(&der, DER_SEQUENCE, &outer) &&
+	    tlv_take(&outer.content, DER_SEQUENCE, &tbs));
+	if (tlv_peek(tbs.content) == DER_CONTEXT(0))
+		must(tlv_next(&tbs.content, &version));
+	return outer.content.len > 0 ||
+	    tlv_peek(tbs.content) == DER_CONTEXT(1);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct ocsp_request request;
@@ -49,6 +65,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!ocsp_request_read(BYTES(data, size), &request))
 		return 0;
 	theirs = d2i_OCSP_REQUEST(NULL, &next, (long)size);
+	ERR_clear_error();
+	if (theirs == NULL && has_unread_part(BYTES(data, size)))
+		return 0;
 	must(theirs != NULL && next == data + size);
 	must(OCSP_request_onereq_count(theirs) == (int)request.count);
 	for (size_t i = 0; i < request.count; i++)
@@ -56,6 +75,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    OCSP_onereq_get0_id(
 			OCSP_request_onereq_get0(theirs, (int)i)));
 	OCSP_REQUEST_free(theirs);
-	ERR_clear_error();
 	return 0;
 }
