@@ -241,22 +241,22 @@ static const char *known_method(const char *method)
 }
 
 /*
- * An answer before the body ends the connection, and who is still sending may
- * then not read it.  So a body of bearable size is read first and dropped,
- * unless the client waits to be told.
+ * An answer before the whole request is here ends the connection, and who is
+ * still sending may then not read it.  So a body of bearable size is read first
+ * and dropped, unless the client waits to be told.
  */
 static bool refuse_at_begin(struct exchange *x, const struct err *err)
 {
 	size_t length = announced(x);
 	bool waits = exchange_header(x, MHD_HTTP_HEADER_EXPECT) != NULL;
-	if (length > 0 && !waits &&
-	    (length <= DISCARD_MAX || length == SIZE_MAX)) {
+	if (length == 0 ||
+	    (!waits && (length <= DISCARD_MAX || length == SIZE_MAX))) {
 		x->body_max = 0;
 		x->refusal = mem_zalloc(sizeof(*x->refusal));
 		*x->refusal = *err;
 		return true;
 	}
-	x->reply.close = length > 0;
+	x->reply.close = true;
 	return send_refusal(x, err);
 }
 

@@ -153,13 +153,21 @@ static void add_calls(struct options *options, struct listener *listener)
 	    listener);
 }
 
+/*
+ * Under TLS libmicrohttpd 0.9.75 does not note in its epoll loop that a handshake
+ * has to wait for the peer: it asks again and again, so that one client who
+ * stops in the middle keeps a thread busy.  Its poll loop waits as it should,
+ * and costs little for as many connections as the API has.
+ */
 static unsigned flags_of(
     const struct listener *listener, const struct sockaddr_storage *address)
 {
-	unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_USE_ITC |
-	    MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+	unsigned flags =
+	    MHD_USE_ITC | MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
 	if (listener->use_tls)
-		flags |= MHD_USE_TLS;
+		flags |= MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD;
+	else
+		flags |= MHD_USE_EPOLL_INTERNAL_THREAD;
 	if (address->ss_family == AF_INET6)
 		flags |= MHD_USE_IPv6;
 	return flags;
