@@ -97,6 +97,28 @@ static enum err_code refuse_name(const struct inquiry *inquiry,
 	return code;
 }
 
+/* There is no profile "NAME"; known: a, b (rule). */
+static enum err_code refuse_profile(const struct inquiry *inquiry)
+{
+	static const char fmt[] = "there is no profile \"%s\"; known: ";
+	const struct policy *policy = inquiry->question->policy;
+	const char *quoted = err_quote_str(inquiry->question->profile);
+	struct short_list list = {.text = BUF_INIT};
+	size_t used = sizeof(fmt) + strlen(quoted) + strlen(inquiry->rule) +
+	    sizeof(" ()");
+	enum err_code code;
+
+	if (used < sizeof(inquiry->err->detail))
+		list.room = sizeof(inquiry->err->detail) - used;
+	for (size_t i = 0; i < policy_profile_count(policy); i++)
+		add_item(policy_profile_name(policy, i), &list);
+	finish_list(&list);
+	code = refuse(inquiry, "there is no profile \"%s\"; known: %s", quoted,
+	    (const char *)list.text.data);
+	buf_free(&list.text);
+	return code;
+}
+
 static enum err_code check_cluster(const struct inquiry *inquiry)
 {
 	const struct policy_question *question = inquiry->question;
@@ -265,8 +287,7 @@ enum err_code policy_decide(const struct policy_question *question,
 	snprintf(inquiry.rule, sizeof(inquiry.rule), "policy %s",
 	    question->policy->name);
 	if (inquiry.profile == NULL)
-		return refuse(&inquiry, "there is no profile \"%s\"",
-		    err_quote_str(question->profile));
+		return refuse_profile(&inquiry);
 	snprintf(inquiry.rule, sizeof(inquiry.rule), "policy %s, profile %s",
 	    question->policy->name, inquiry.profile->name);
 	if ((code = check_cluster(&inquiry)) != ERR_OK ||
