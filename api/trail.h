@@ -16,8 +16,8 @@ MUST_CHECK enum err_code trail_commit(const struct exchange *x,
 
 /*
  * Is the refusal ERR one for the log: of a caller who is known, for what they
- * may not do?  Refusals of the unknown are counted alone, so that nobody can
- * fill the disk without an account.
+ * may not do, or for a ciphertext that is not what it says it is?  Refusals of the
+ * unknown are counted alone, so that nobody can fill the disk without an account.
  */
 bool trail_wants(const struct exchange *x, const struct err *err);
 /* Commits the refusal, as often as the caller's rate allows.  Waits. */
