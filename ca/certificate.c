@@ -235,6 +235,9 @@ static const char *why_not_authentic(
 		return "not yet valid";
 	if (now > record->not_after)
 		return "expired";
+	/* A server, a responder, a CA: known, and nobody's identity. */
+	if (record->roles == 0)
+		return "of no role";
 	return NULL;
 }
 

@@ -68,7 +68,8 @@ MUST_CHECK enum err_code certificate_get(struct store *store,
     struct err *err);
 
 /*
- * Finds by the exact octets of a presented certificate; valid now, not revoked.
+ * Finds by the exact octets of a presented certificate; valid now, not revoked,
+ * with a role: those of CAs, servers and responders are nobody's identity.
  * The one way in which a TLS peer becomes somebody.
  * Errors: ERR_UNAUTHENTICATED with one text for every reason; *why_out (static)
  * is for log and audit.

@@ -127,10 +127,17 @@ static void the_ceremony_records_certificates_and_first_crls(void **state)
 		OWNED(certificate) record = NULL;
 		OWNED(crl) crl = NULL;
 		const char *why;
+		struct serial serial;
 
+		/* On record, and yet no identity. */
 		assert_int_equal(certificate_authenticate(fixture->store,
 		    BYTES(issuer->der, issuer->der_len), clock_now(), &record,
-		    &why, &err), ERR_OK);
+		    &why, &err), ERR_UNAUTHENTICATED);
+		assert_string_equal(why, "of no role");
+		/* SEQUENCE, SEQUENCE, [0], INTEGER. */
+		assert_true(serial_read(BYTES(issuer->der + 15, 18), &serial));
+		assert_int_equal(certificate_get(fixture->store, &serial,
+		    &record, &err), ERR_OK);
 		assert_int_equal(record->roles, 0);
 		assert_string_equal(record->issuer, "root");
 		assert_int_equal(crl_find(fixture->store, ids[i], &crl, &err),
