@@ -77,8 +77,11 @@ static enum err_code api_begin(
 	return route_check_query(x->route, &x->target, err);
 }
 
+/* What is for everybody is also for who brings a certificate that has expired. */
 static enum err_code admit(struct exchange *x, struct err *err)
 {
+	if (x->route->permission == PERM_PUBLIC)
+		return ERR_OK;
 	const struct credentials credentials = {
 	    exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION),
 	    x->peer->session == NULL
@@ -134,7 +137,10 @@ static enum err_code api_work(struct exchange *x, struct err *err)
 
 static void api_refuse(struct exchange *x, const struct err *err)
 {
-	if (!err_is_refusal(err->code) || reply_status(err->code) >= 500)
+	/* Shedding load is counted, and no time to write much. */
+	if (err->code == ERR_OVERLOADED || err->code == ERR_STOPPING)
+		log_err(LOG_DEBUG, "request not taken", err);
+	else if (reply_status(err->code) >= 500)
 		log_err(LOG_ERROR, "request failed", err);
 	reply_problem(&x->reply, err, x->request_id);
 }

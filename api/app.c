@@ -10,6 +10,9 @@
 #define REFUSAL_INTERVAL_US 100000
 #define REFUSAL_BURST_US (100 * REFUSAL_INTERVAL_US)
 
+/* The public listener's share of threads and queue: one in eight. */
+#define PUBLIC_PART 8
+
 static void take_live(struct app *app, const struct config *config)
 {
 	log_set_level(config->log_level);
@@ -50,6 +53,23 @@ static enum err_code open_keyring(struct app *app, struct err *err)
 	return keyring_open(app->store, app->hsm, &keys, &app->ring, err);
 }
 
+static unsigned part_of(unsigned whole, unsigned least)
+{
+	unsigned part = whole / PUBLIC_PART;
+	return part < least ? least : part;
+}
+
+static enum err_code open_jobs(struct app *app, struct err *err)
+{
+	unsigned workers = app->config->limits.workers;
+	unsigned queue = app->config->limits.queue;
+	enum err_code code = jobs_open(workers, queue, &app->jobs, err);
+	if (code != ERR_OK)
+		return code;
+	return jobs_open(part_of(workers, 2), part_of(queue, 16),
+	    &app->public_jobs, err);
+}
+
 /* In the order in which each stands on those before it. */
 static enum err_code open_parts(struct app *app, struct err *err)
 {
@@ -68,8 +88,7 @@ static enum err_code open_parts(struct app *app, struct err *err)
 		ERR_OK ||
 	    (code = open_keyring(app, err)) != ERR_OK)
 		return code;
-	return jobs_open(config->limits.workers, config->limits.queue,
-	    &app->jobs, err);
+	return open_jobs(app, err);
 }
 
 enum err_code app_open(
@@ -94,6 +113,7 @@ void app_close(struct app *app)
 {
 	if (app == NULL)
 		return;
+	jobs_close(app->public_jobs);
 	jobs_close(app->jobs);
 	crl_publisher_close(app->publisher);
 	ocsp_close(app->ocsp);

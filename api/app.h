@@ -26,7 +26,10 @@ struct app {
 	struct crl_publisher *publisher;
 	struct ocsp *ocsp;
 	struct keyring *ring;
-	struct jobs *jobs;
+	struct jobs *jobs;		/* of the API */
+	/* Of the public listener: whoever asks there, and however much, takes
+	 * no place from those who are known. */
+	struct jobs *public_jobs;
 	struct tls *tls;
 	char *instance;			/* name of this instance, for people */
 	int64_t started;		/* seconds */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/exchange.h"
 
+#include <openssl/err.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -98,6 +99,7 @@ static bool send_reply(struct exchange *x)
 	peer_set_deadline(x->peer,
 	    now_us / 1000 + atomic_load(&x->app->request_timeout_ms) +
 		(int64_t)size * 1000 / SEND_OCTETS_PER_SECOND);
+	x->answered = true;
 	x->listener->service->finished(x, now_us - x->started_us);
 	return reply_send(&x->reply, x->connection, x->request_id);
 }
@@ -130,8 +132,8 @@ static void run_job(struct job *job, bool expired)
 	if (x->code != ERR_OK)
 		refuse(x, &err);
 	/* What cannot be queued ends the connection when it is resumed. */
-	if (!send_reply(x))
-		peer_set_deadline(x->peer, 1);
+	(void)!send_reply(x);
+	ERR_clear_error();
 	log_set_request(NULL);
 	/* The event thread owns x again, and may free it at once. */
 	MHD_resume_connection(connection);
@@ -142,7 +144,7 @@ static void run_job(struct job *job, bool expired)
 static bool run_later(struct exchange *x)
 {
 	struct err err = {0};
-	if (!jobs_reserve(x->app->jobs)) {
+	if (!jobs_reserve(x->listener->jobs)) {
 		if (atomic_load(&x->app->stopping))
 			(void)err_fail(&err, ERR_STOPPING, "draining");
 		else
@@ -154,7 +156,7 @@ static bool run_later(struct exchange *x)
 	    clock_mono_ms() + atomic_load(&x->app->request_timeout_ms);
 	peer_set_deadline(x->peer, 0);
 	MHD_suspend_connection(x->connection);
-	jobs_submit(x->app->jobs, &x->job);
+	jobs_submit(x->listener->jobs, &x->job);
 	return true;
 }
 
@@ -281,6 +283,9 @@ enum MHD_Result exchange_on_request(void *cls,
 {
 	(void)cls, (void)connection, (void)url, (void)version;
 	struct exchange *x = *state;
+	/* An answer that could not be queued: the connection is to end. */
+	if (x->answered)
+		return MHD_NO;
 	if (!x->begun)
 		return begin(x, method);
 	if (*data_size > 0) {

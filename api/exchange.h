@@ -53,7 +53,7 @@ struct exchange {
 	struct job job;
 	int64_t started_us;
 	size_t discarded;	/* octets received past body_max */
-	bool begun;
+	bool begun, answered;
 	char target_text[];	/* storage of text */
 };
 

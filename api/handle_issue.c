@@ -35,6 +35,8 @@ static void drop_judgement(struct enrolment *it)
 {
 	cluster_free(GIVE(it->cluster));
 	policy_set_free(GIVE(it->policies));
+	it->policy = NULL;
+	it->issuer = NULL;
 	issuer_set_free(GIVE(it->issuers));
 	decision_free(GIVE(it->decision));
 	certificate_free(GIVE(it->issued));
@@ -213,7 +215,8 @@ static enum err_code check_still_active(
 
 static void count(const struct enrolment *it, enum err_code code)
 {
-	const char *profile = it->policy != NULL && it->policies != NULL &&
+	/* As a label only what a policy names: others could invent any. */
+	const char *profile = it->policy != NULL &&
 		policy_has_profile(it->policy, it->profile)
 	    ? it->profile : "unknown";
 	if (code == ERR_OK && it->repeated)

@@ -97,15 +97,35 @@ static void write_process(const struct app *app, struct buf *out)
 
 static void write_jobs(const struct app *app, struct buf *out)
 {
-	struct jobs_stats stats;
-	jobs_stats(app->jobs, &stats);
-	gauge(out, "signet_jobs_waiting", "Jobs in the queue.", stats.waiting);
-	gauge(out, "signet_jobs_running", "Jobs on threads.", stats.running);
-	total(out, "signet_jobs_total", "Jobs done.", stats.done);
-	total(out, "signet_jobs_shed_total",
-	    "Requests refused because the queue was full.", stats.shed);
-	total(out, "signet_jobs_expired_total",
-	    "Jobs that waited past their deadline.", stats.expired);
+	static const struct {
+		const char *name, *type, *help;
+	} rows[] = {
+	    {"signet_jobs_waiting", "gauge", "Jobs in the queue."},
+	    {"signet_jobs_running", "gauge", "Jobs on threads."},
+	    {"signet_jobs_total", "counter", "Jobs done."},
+	    {"signet_jobs_shed_total", "counter",
+		"Requests refused because the queue was full."},
+	    {"signet_jobs_expired_total", "counter",
+		"Jobs that waited past their deadline."},
+	};
+	struct jobs_stats api, public;
+	jobs_stats(app->jobs, &api);
+	jobs_stats(app->public_jobs, &public);
+	const uint64_t values[ARRAY_LEN(rows)][2] = {
+	    {api.waiting, public.waiting},
+	    {api.running, public.running},
+	    {api.done, public.done},
+	    {api.shed, public.shed},
+	    {api.expired, public.expired},
+	};
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
+		buf_printf(out,
+		    "%s{listener=\"api\"} %llu\n"
+		    "%s{listener=\"public\"} %llu\n",
+		    rows[i].name, (unsigned long long)values[i][0],
+		    rows[i].name, (unsigned long long)values[i][1]);
+	}
 }
 
 static void write_hsm(const struct app *app, struct buf *out)

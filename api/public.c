@@ -413,7 +413,7 @@ static void public_refuse(struct exchange *x, const struct err *err)
 	const char *allow = x->reply.allow;
 	bool close = x->reply.close;
 	unsigned status = reply_status(err->code);
-	if (!err_is_refusal(err->code) && err->code != ERR_OVERLOADED)
+	if (status >= 500 && status != MHD_HTTP_SERVICE_UNAVAILABLE)
 		log_err(LOG_ERROR, "public request failed", err);
 	reply_reset(&x->reply);
 	reply_text(&x->reply, status,

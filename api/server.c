@@ -210,6 +210,7 @@ static void set_up(struct listener *listener, struct app *app,
 	    .app = app,
 	    .service = service,
 	    .peers = peers_open(),
+	    .jobs = service == &public_service ? app->public_jobs : app->jobs,
 	    .address = address,
 	    .use_tls = service == &api_service,
 	    .threads = ops ? 1 : app->config->limits.event_threads,
@@ -245,6 +246,7 @@ static void tick(struct server *server)
 {
 	int64_t now = clock_mono_ms();
 	jobs_expire(server->app->jobs, now);
+	jobs_expire(server->app->public_jobs, now);
 	for (size_t i = 0; i < LISTENER_COUNT; i++) {
 		unsigned expired =
 		    peers_expire(server->listeners[i].peers, now);
@@ -329,6 +331,9 @@ bool server_drain(struct server *server, int64_t timeout_ms)
 	int64_t until = clock_mono_ms() + timeout_ms;
 	atomic_store(&server->app->stopping, true);
 	if (!jobs_drain(server->app->jobs, timeout_ms))
+		return false;
+	int64_t left = until - clock_mono_ms();
+	if (!jobs_drain(server->app->public_jobs, left < 0 ? 0 : left))
 		return false;
 	settle(server, until);
 	return true;

@@ -14,6 +14,7 @@ struct listener {
 	struct app *app;
 	const struct service *service;
 	struct peers *peers;
+	struct jobs *jobs;	/* where what waits is run; borrowed */
 	struct MHD_Daemon *daemon;
 	char *address;		/* as configured */
 	bool use_tls;
