@@ -41,7 +41,6 @@ static const struct column details[] = {
     {"renew after", "renew_after"},
     {"revoked", "revoked"},
     {"reason", "reason"},
-    {"certificate", "certificate"},
     {0},
 };
 
@@ -97,7 +96,22 @@ int cert_show_run(const struct options *options)
 	OWNED_STR(path) =
 	    call_path("/certificates/", options_arg(options, 0), "");
 
-	return call_object(options, "GET", path, NULL, details);
+	OWNED(client)
+	client = NULL;
+	OWNED_JSON(answer) = NULL;
+	struct err err = {0};
+	enum err_code code;
+
+	if ((code = session_open(options, &client, &err)) == ERR_OK)
+		code = client_call(client, "GET", path, NULL, &answer, &err);
+	if (code != ERR_OK)
+		return session_end(options, code, &err);
+	output_object(answer, details, session_wants_json(options));
+	/* A PEM of several lines stands below the list, not in it. */
+	if (!session_wants_json(options))
+		output_text(json_string_value(
+		    json_object_get(answer, "certificate")));
+	return EXIT_DONE;
 }
 
 const struct option_spec cert_revoke_options[] = {
