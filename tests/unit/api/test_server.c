@@ -624,6 +624,26 @@ static void many_clients_at_once_are_all_answered(void **state)
 	assert_int_equal(answered, 8 * 40);
 }
 
+/* What stands in the path is no room for what comes in the body. */
+static void a_body_behind_ocsp_by_get_is_dropped_and_then_cut_off(void **state)
+{
+	static const char begin[] =
+	    "GET /ocsp/MAMKAQE= HTTP/1.1\r\nHost: x\r\n"
+	    "Transfer-Encoding: chunked\r\n\r\n";
+	static const char head[] = "4000\r\n";
+	static char chunk[sizeof(head) - 1 + 0x4000 + 2];
+	bool cut = false;
+	(void)state;
+	memset(chunk, 'a', sizeof(chunk));
+	memcpy(chunk, head, sizeof(head) - 1);
+	memcpy(chunk + sizeof(chunk) - 2, "\r\n", 2);
+	OWNED_FD(fd) = connect_to("public");
+	assert_true(send(fd, begin, strlen(begin), MSG_NOSIGNAL) > 0);
+	for (unsigned i = 0; i < 4096 && !cut; i++)
+		cut = send(fd, chunk, sizeof(chunk), MSG_NOSIGNAL) < 0;
+	assert_true(cut);
+}
+
 /* The last: nothing is served after it. */
 static void draining_refuses_what_is_new_and_tells_so(void **state)
 {
@@ -712,6 +732,8 @@ int main(void)
 	    cmocka_unit_test(a_request_that_cannot_be_served_is_told_why),
 	    cmocka_unit_test(
 		a_body_past_its_bound_is_refused_however_it_is_announced),
+	    cmocka_unit_test(
+		a_body_behind_ocsp_by_get_is_dropped_and_then_cut_off),
 	    cmocka_unit_test(headers_past_their_bound_are_refused),
 	    cmocka_unit_test(head_has_the_length_of_get_and_no_body),
 	    cmocka_unit_test(a_connection_serves_many_requests),
