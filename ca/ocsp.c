@@ -363,7 +363,7 @@ static enum ocsp_result sign_new(struct work *work, struct bytes request,
 }
 
 static struct ocsp_response *answer_anew(
-    struct ocsp *ocsp, struct bytes request, struct ocsp_response *aging)
+    struct ocsp *ocsp, struct bytes request)
 {
 	struct work work = {.ocsp = ocsp};
 	struct ocsp_response *response = NULL;
@@ -377,9 +377,10 @@ static struct ocsp_response *answer_anew(
 		result = sign_new(&work, request, &response);
 	if (result == OCSP_SUCCESSFUL)
 		return response;
-	/* No newer one to be had: the old one is valid yet. */
-	return aging != NULL ? ocsp_response_ref(aging)
-			     : error_response(result);
+	/* No newer one to be had: the old one, if it is still valid and true by
+	 * now, for the token may have kept us waiting. */
+	response = find_true(ocsp, request, clock_now());
+	return response != NULL ? response : error_response(result);
 }
 
 struct ocsp_response *ocsp_answer(struct ocsp *ocsp, struct bytes request)
@@ -391,7 +392,7 @@ struct ocsp_response *ocsp_answer(struct ocsp *ocsp, struct bytes request)
 		return error_response(OCSP_MALFORMED_REQUEST);
 	known = find_true(ocsp, request, now);
 	if (known == NULL || is_aging(known, now))
-		return answer_anew(ocsp, request, known);
+		return answer_anew(ocsp, request);
 	atomic_fetch_add_explicit(&ocsp->hits, 1, memory_order_relaxed);
 	return GIVE(known);
 }

@@ -515,6 +515,25 @@ static void a_revocation_during_the_signature_is_told(void **state)
 	assert_int_equal(meanwhile.times, 2);
 }
 
+/* The answer that is at hand was true when the token was asked. */
+static void a_revocation_while_the_token_hangs_is_not_told_as_good(void **state)
+{
+	struct authority *authority = *state;
+	struct meanwhile meanwhile = {authority, 1, 0};
+	OWNED_BUF(request);
+
+	authority_record(authority, "issuing-1", 1);
+	request_for(authority, 1, &request);
+	ocsp_response_free(ocsp_answer(ocsp, buf_bytes(&request)));
+	clock_freeze(AUTHORITY_NOW + VALIDITY / 2);
+	fake_hsm_on_sign(authority->hsm, revoke_meanwhile, &meanwhile);
+	fake_hsm_fail_sign(authority->hsm, 1, ERR_DEADLINE);
+	assert_result(buf_bytes(&request), OCSP_RESPONSE_STATUS_TRYLATER);
+	assert_int_equal(meanwhile.times, 1);
+	fake_hsm_on_sign(authority->hsm, NULL, NULL);
+	assert_status(ask_for(authority, 1), V_OCSP_CERTSTATUS_REVOKED);
+}
+
 /* Each thread asks for what the main thread is about to revoke, and looks, when
  * an answer to a question put after the acknowledgement says good. */
 #define ASKERS 8
@@ -678,6 +697,7 @@ int main(void)
 	    TEST(no_answer_outlives_the_responders_certificate),
 	    TEST(the_token_away_stops_only_what_must_be_signed),
 	    TEST(a_revocation_during_the_signature_is_told),
+	    TEST(a_revocation_while_the_token_hangs_is_not_told_as_good),
 	    TEST(good_is_never_told_after_a_revocation_is_acknowledged),
 	    TEST(answers_are_octet_for_octet_as_they_were),
 	};
