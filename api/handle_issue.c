@@ -146,6 +146,8 @@ static enum err_code attempt_issue(
     struct exchange *x, struct enrolment *it, struct err *err)
 {
 	enum err_code code = judge(x, it, err);
+	if (code == ERR_OK)
+		code = read_token_again(x, err);
 	if (code != ERR_OK)
 		return code;
 	const struct issue_order order = {
@@ -162,8 +164,6 @@ static enum err_code attempt_issue(
 	    .token_id = x->token == NULL ? NULL : x->token->id,
 	};
 	code = ca_find_repeat(x->app->ca, &order, &it->issued, err);
-	if (code == ERR_OK)
-		code = read_token_again(x, err);
 	if (code == ERR_OK)
 		code = check_token(x, it, err);
 	if (code != ERR_OK)

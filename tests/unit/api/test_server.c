@@ -260,12 +260,6 @@ static void a_body_past_its_bound_is_refused_however_it_is_announced(
 		   .method = "GET",
 		   .body = "x"},
 	    413, "no body");
-	expect(&(struct call){.listener = "api",
-		   .path = "/api/v1/clusters",
-		   .body = body,
-		   .header = "Expect: 100-continue",
-		   .as_admin = true},
-	    413, "Connection: close");
 	expect(&(struct call){.listener = "public",
 		   .path = "/ocsp",
 		   .body = body,
@@ -399,7 +393,8 @@ static char *ocsp_path(const struct buf *der, bool encode)
 	return buf_to_str(&path);
 }
 
-/* Both answers are about the serial, which a request cut short would not have. */
+/* Both answers are about the serial, which a request cut short would not have.
+ */
 static void ask_ocsp_in_every_form(const struct buf *der, struct bytes serial)
 {
 	for (int encode = 0; encode < 2; encode++) {
@@ -480,6 +475,26 @@ static int connect_to(const char *listener)
 	    connect(fd, (const struct sockaddr *)&address, sizeof(address)))
 		abort();
 	return fd;
+}
+
+/* Nothing of the body is sent: an answer can only come before it. */
+static void who_waits_to_be_told_to_send_is_refused_before(void **state)
+{
+	static const char request[] =
+	    "POST /ocsp HTTP/1.1\r\nHost: x\r\nContent-Length: 5000\r\n"
+	    "Content-Type: application/ocsp-request\r\n"
+	    "Expect: 100-continue\r\n\r\n";
+	OWNED_FD(fd) = connect_to("public");
+	OWNED_BUF(answer);
+	char part[512];
+	ssize_t got;
+	(void)state;
+	assert_int_equal(
+	    send(fd, request, strlen(request), MSG_NOSIGNAL), strlen(request));
+	while ((got = recv(fd, part, sizeof(part), 0)) > 0)
+		buf_put(&answer, part, (size_t)got);
+	assert_true(has(&answer, "HTTP/1.1 413 "));
+	assert_true(has(&answer, "Connection: close"));
 }
 
 /* Sends an octet now and then; returns when the server has ended it. */
@@ -735,6 +750,7 @@ int main(void)
 	    cmocka_unit_test(
 		a_body_behind_ocsp_by_get_is_dropped_and_then_cut_off),
 	    cmocka_unit_test(headers_past_their_bound_are_refused),
+	    cmocka_unit_test(who_waits_to_be_told_to_send_is_refused_before),
 	    cmocka_unit_test(head_has_the_length_of_get_and_no_body),
 	    cmocka_unit_test(a_connection_serves_many_requests),
 	    cmocka_unit_test(documents_are_served_as_caches_want_them),
