@@ -299,6 +299,7 @@ def enroll_and_kill(instance, out, token, name, moment):
     return agent.wait(PATIENCE)
 
 
+@pytest.mark.slow
 def test_a_server_killed_while_it_answers_gives_one_certificate(
         instance, tmp_path):
     """Killed around its answer: before, after, or while it is sent; whichever it
