@@ -280,8 +280,9 @@ static bool deliver_all(
 		*end_out = LINK_END_GARBAGE;
 		if (!deliver(link, &frame, wakes))
 			return false;
-		*end_out = LINK_END_DEVICE;
-		if (frame.code == WIRE_DEVICE_GONE)
+		*end_out = frame.code == WIRE_PIN ? LINK_END_PIN
+						  : LINK_END_DEVICE;
+		if (frame.code == WIRE_PIN || frame.code == WIRE_DEVICE_GONE)
 			return false;
 	}
 	*end_out = LINK_END_GARBAGE;
@@ -359,6 +360,8 @@ const char *link_end_text(enum link_end end)
 		return "operation took too long";
 	case LINK_END_DEVICE:
 		return "device gone";
+	case LINK_END_PIN:
+		return "PIN refused";
 	}
 	return "unknown";
 }

@@ -49,6 +49,7 @@ enum link_end {
 	LINK_END_GARBAGE,	/* a reply against the protocol */
 	LINK_END_HUNG,		/* an operation took longer than its limit */
 	LINK_END_DEVICE,	/* the worker reported its device gone */
+	LINK_END_PIN,		/* the token refused the PIN: not to be tried again */
 };
 /* Reads replies and wakes callers until the worker is of no more use. */
 enum link_end link_serve(struct link *link);

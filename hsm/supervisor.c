@@ -208,6 +208,32 @@ static void log_end(const struct member *member, const struct process *process,
 	    LOG_STR("ended", spawn_status_text(status, text)));
 }
 
+/* The PIN was good when the worker started and is not now. */
+static void stop_starting(struct pool *pool)
+{
+	struct err err = {0};
+
+	(void)err_fail(&err, ERR_HSM_UNAVAILABLE,
+	    "the token refused the PIN when a worker logged in again");
+	log_pin(&err);
+	pool_start_failed(pool, &err, true, true);
+}
+
+/* How long a worker that its link has done with may take to end. */
+static int64_t patience_ms(enum link_end end)
+{
+	switch (end) {
+	case LINK_END_DEVICE:
+	case LINK_END_PIN:
+		return PATIENCE_MS;	/* it said so itself */
+	case LINK_END_CLOSED:
+	case LINK_END_GARBAGE:
+	case LINK_END_HUNG:
+		return 0;
+	}
+	return 0;
+}
+
 /* Serves until the worker is of no more use; true when it answered anything. */
 static bool serve(struct member *member, const struct process *process)
 {
@@ -224,11 +250,12 @@ static bool serve(struct member *member, const struct process *process)
 	if (pool_stopping(pool))	/* pool_free shut the link before */
 		link_shut(member->link);
 	end = link_serve(member->link);
+	if (end == LINK_END_PIN)
+		stop_starting(pool);
 	link_detach(member->link);
 	pool_member_down(pool);
 	stopping = pool_stopping(pool);
-	status = reap(process,
-	    stopping || end == LINK_END_DEVICE ? PATIENCE_MS : 0);
+	status = reap(process, stopping ? PATIENCE_MS : patience_ms(end));
 	if (!stopping)
 		log_end(member, process, end, status);
 	return link_answered(member->link) > before;

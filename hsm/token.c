@@ -177,6 +177,23 @@ bool token_healthy(struct token *token)
 	       session_healthy(token, token->session);
 }
 
+/* Every worker meets a lost token at once, each with the same PIN file.  When
+ * that PIN has become wrong, the first try leaves its mark; the others leave the
+ * next one to a worker that is started, of which there is one at a time. */
+static enum wire_status check_pin_trusted(
+    struct token *token, struct fault *fault)
+{
+	CK_RV rv =
+	    token->p11->C_GetTokenInfo(token->slot.id, &token->slot.info);
+
+	if (rv != CKR_OK)
+		return fault_ckr(fault, "C_GetTokenInfo", rv);
+	if ((token->slot.info.flags & CKF_USER_PIN_COUNT_LOW) == 0)
+		return WIRE_OK;
+	return fault_set(fault, WIRE_DEVICE_GONE,
+	    "a wrong PIN has been tried since the last login; not tried here");
+}
+
 enum wire_status token_recover(struct token *token, struct fault *fault)
 {
 	enum wire_status status;
@@ -185,7 +202,9 @@ enum wire_status token_recover(struct token *token, struct fault *fault)
 	(void)token->p11->C_CloseAllSessions(token->slot.id);
 	token->owner = 0;
 	token->session = 0;
-	status = open_sessions(token, fault);
+	status = check_pin_trusted(token, fault);
+	if (status == WIRE_OK)
+		status = open_sessions(token, fault);
 	if (status == WIRE_REFUSED)
 		status = fault->status = WIRE_DEVICE_GONE;
 	return status;

@@ -47,7 +47,8 @@ bool token_renew(struct token *token);
 MUST_CHECK
 bool token_healthy(struct token *token);
 /* Closes all sessions, opens them again and logs in once; reads the PIN file
- * again, since the PIN is not kept.  Errors: as token_open. */
+ * again, since the PIN is not kept.  Where a wrong PIN has been tried since the
+ * last login it does not try, WIRE_DEVICE_GONE.  Errors: as token_open. */
 MUST_CHECK
 enum wire_status token_recover(struct token *token, struct fault *fault);
 

@@ -369,7 +369,7 @@ static void serve(const struct frame *frame)
 	} else if (sscanf(word, "status=%u", &status) == 1) {
 		reply_text(frame->id, status, "the reason");
 		flush();
-		if (status == WIRE_DEVICE_GONE)
+		if (status == WIRE_DEVICE_GONE || status == WIRE_PIN)
 			_exit(0);
 	} else {
 		answer(frame, first, fields, frame->id);

@@ -422,6 +422,23 @@ static void a_refused_pin_is_not_tried_again_until_reopened(void **state)
 	assert_int_equal(sign(fake, "key"), ERR_OK);
 }
 
+static void a_pin_refused_to_a_running_worker_is_not_tried_by_the_next(
+    void **state)
+{
+	struct fake *fake = *state;
+	int64_t until;
+
+	fake_open(fake, "ok");
+	assert_int_equal(sign(fake, "status=8"), ERR_HSM_UNAVAILABLE);
+	until = clock_mono_ms() + 700;
+	while (clock_mono_ms() < until) {
+		assert_int_equal(sign(fake, "key"), ERR_HSM_UNAVAILABLE);
+		nap();
+	}
+	assert_true(breaker_open(fake));
+	assert_int_equal(fake_starts(fake), 1);
+}
+
 /* Many callers. */
 
 struct crowd {
@@ -587,6 +604,7 @@ int main(void)
 	    TEST(a_device_that_is_gone_is_reported_by_its_worker),
 	    TEST(a_wrong_pin_is_tried_once_not_once_for_each_worker),
 	    TEST(a_refused_pin_is_not_tried_again_until_reopened),
+	    TEST(a_pin_refused_to_a_running_worker_is_not_tried_by_the_next),
 	    TEST(callers_beyond_the_bound_are_turned_away_at_once),
 	    TEST(each_of_64_callers_gets_its_own_answers),
 	    TEST(no_call_fails_while_workers_are_killed_under_load),

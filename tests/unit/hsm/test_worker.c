@@ -938,6 +938,42 @@ static void a_pin_that_was_changed_meanwhile_is_tried_once(void **state)
 	home_write(home.rules, "");
 }
 
+/* Many workers lose their sessions at one moment, and one wrong PIN each would
+ * lock the token. */
+static void workers_that_lose_sessions_together_try_a_wrong_pin_once(
+    void **state)
+{
+	OWNED_STR(pin_file) = mem_printf("%s/shared-pin", home.dir);
+	OWNED_STR(uri) = NULL;
+	OWNED_BUF(out);
+	struct peer peers[3], later;
+
+	(void)state;
+	home_write(pin_file, HOME_PIN);
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		peer_start(&peers[i], home.shim, TOKEN, pin_file);
+		assert_int_equal(peers[i].started, WIRE_OK);
+	}
+	assert_int_equal(
+	    peer_make_pair(&peers[0], "shared", HSM_EC_P256, &uri), WIRE_OK);
+	home_write(pin_file, "another-pin");
+	home_uncount(&home);
+	home_write(home.rules, "C_Sign 1 0xB3\n");
+	for (size_t i = 0; i < ARRAY_LEN(peers); i++) {
+		enum wire_status want = i == 0 ? WIRE_PIN : WIRE_DEVICE_GONE;
+
+		assert_int_equal(peer_sign(&peers[i], uri, HSM_ECDSA, sha256,
+				     &out), want);
+		assert_int_equal(peer_wait(&peers[i]), want);
+	}
+	assert_int_equal(home_count(&home, "C_Login"), 1);
+	home_write(home.rules, "");
+	/* A start does try, and with the right PIN all is well again. */
+	peer_start(&later, home.shim, TOKEN, home.pin_file);
+	assert_int_equal(later.started, WIRE_OK);
+	stop(&later);
+}
+
 static void refused_at_start(
     const char *module, const char *token, const char *pin_file)
 {
@@ -1039,6 +1075,7 @@ int main(void)
 	    T(a_wrong_pin_is_tried_exactly_once),
 	    T(a_locked_pin_ends_the_worker),
 	    T(a_pin_that_was_changed_meanwhile_is_tried_once),
+	    T(workers_that_lose_sessions_together_try_a_wrong_pin_once),
 	    T(a_configuration_that_cannot_work_is_told_at_start),
 	    T(a_check_tells_the_attributes_of_now),
 	};
