@@ -221,7 +221,7 @@ enum err_code handle_key_datakey(struct exchange *x, struct err *err)
 	bool wanted = true;
 	json_t *pairs = NULL;
 	const struct json_field fields[] = {
-	    {"bits", JSON_KIND_INT, false, 128, 512, &bits},
+	    {"bits", JSON_KIND_INT, false, 1, 65536, &bits},
 	    {"context", JSON_KIND_OBJECT, false, 0, CONTEXT_PAIRS_MAX, &pairs},
 	    {"plaintext", JSON_KIND_BOOL, false, 0, 0, &wanted},
 	};

@@ -147,3 +147,22 @@ int key_unwrap_run(const struct options *options)
 		return session_end(options, code, &err);
 	return call_object(options, "POST", path, body, secrets);
 }
+
+static const struct column objects[] = {
+    {"LABEL", "label"},
+    {"KIND", "kind"},
+    {"TYPE", "key_type"},
+    {"SAFE", "safe"},
+    {"BECAUSE", "unsafe_because"},
+    {"ATTRIBUTES", "attributes"},
+    {"URI", "uri"},
+    {0},
+};
+
+const struct option_spec key_report_options[] = {{0}};
+
+int key_report_run(const struct options *options)
+{
+	return call_list(
+	    options, "/hsm/objects", objects, "the token is empty");
+}

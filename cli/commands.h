@@ -37,6 +37,7 @@ COMMAND(crl_publish);
 COMMAND(key_create);
 COMMAND(key_list);
 COMMAND(key_show);
+COMMAND(key_report);
 COMMAND(key_datakey);
 COMMAND(key_unwrap);
 

@@ -36,6 +36,8 @@ static const struct command commands[] = {
     ROW("key create", "NAME", key_create, "make a key-encryption key"),
     ROW("key list", "", key_list, "list a cluster's keys"),
     ROW("key show", "NAME", key_show, "show a key"),
+    ROW("key report", "", key_report,
+	"what is in the token, and whether its attributes are safe"),
     ROW("key datakey", "NAME", key_datakey, "make a data key"),
     ROW("key unwrap", "NAME", key_unwrap, "open a data key's ciphertext"),
     ROW("policy list", "", policy_list, "list the policies"),

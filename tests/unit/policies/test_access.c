@@ -76,7 +76,7 @@ static void each_role_by_certificate_may_what_the_design_says(void **state)
 	for (size_t i = 0; i < ARRAY_LEN(all_roles); i++) {
 		struct caller caller = caller_of(all_roles[i], "orders");
 
-		for (unsigned p = PERM_PUBLIC + 1; p < PERM_COUNT; p++) {
+		for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++) {
 			bool allowed = check(&caller, (enum permission)p,
 			    "orders") == ERR_OK;
 
@@ -95,12 +95,12 @@ static void a_bootstrap_token_lets_a_node_ask_for_a_certificate_alone(
 
 	(void)state;
 	token.kind = CALLER_TOKEN;
-	for (unsigned p = PERM_PUBLIC + 1; p < PERM_COUNT; p++)
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++)
 		assert_int_equal(check(&token, (enum permission)p, "orders"),
 		    p == PERM_CERT_ISSUE ? ERR_OK : ERR_FORBIDDEN);
 	/* Roles of people are never reached by a token. */
 	token.roles = ROLE_ALL_HUMAN;
-	for (unsigned p = PERM_PUBLIC + 1; p < PERM_COUNT; p++)
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++)
 		assert_int_equal(check(&token, (enum permission)p, "orders"),
 		    ERR_FORBIDDEN);
 }
@@ -155,6 +155,19 @@ static void roles_add_up(void **state)
 	assert_int_equal(check(&both, PERM_CERT_REVOKE, "orders"), ERR_OK);
 	assert_int_equal(check(&both, PERM_KEY_USE, "orders"), ERR_OK);
 	assert_int_equal(check(&both, PERM_KEY_MANAGE, "orders"), ERR_FORBIDDEN);
+}
+
+static void whoever_is_known_may_ask_who_they_are(void **state)
+{
+	struct caller node = caller_of(ROLE_NODE, "orders");
+	struct caller nobody = {.kind = CALLER_ANONYMOUS, .roles = ~0u};
+
+	(void)state;
+	assert_int_equal(check(&node, PERM_SELF, NULL), ERR_OK);
+	node.kind = CALLER_TOKEN;
+	assert_int_equal(check(&node, PERM_SELF, NULL), ERR_OK);
+	assert_int_equal(
+	    check(&nobody, PERM_SELF, NULL), ERR_UNAUTHENTICATED);
 }
 
 static void whoever_is_not_known_may_what_is_public(void **state)
@@ -218,6 +231,7 @@ int main(void)
 		cmocka_unit_test(
 		    a_bound_caller_names_its_cluster_or_asks_of_the_instance),
 		cmocka_unit_test(roles_add_up),
+		cmocka_unit_test(whoever_is_known_may_ask_who_they_are),
 		cmocka_unit_test(whoever_is_not_known_may_what_is_public),
 		cmocka_unit_test(no_caller_has_the_permission_that_is_none),
 		cmocka_unit_test(roles_have_names_both_ways),
