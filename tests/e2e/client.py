@@ -9,6 +9,7 @@ import http.client
 import ipaddress
 import json
 import pathlib
+import select
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -28,9 +29,15 @@ class Client:
         self._token = token
         self._timeout = timeout
         self._connection = None
+        self._used = False
 
     def connect(self):
+        if self._connection is not None and self._used and \
+                select.select([self._connection.sock], [], [], 0)[0]:
+            # Nothing is due: the server has ended it, as it does idle ones.
+            self.close()
         if self._connection is None:
+            self._used = False
             self._connection = http.client.HTTPSConnection(
                 "127.0.0.1", self._instance.api, context=self._tls,
                 timeout=self._timeout)
@@ -59,6 +66,7 @@ class Client:
         except BaseException:
             self.close()
             raise
+        self._used = True
         if response.will_close:
             self.close()
         return answer
