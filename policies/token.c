@@ -126,7 +126,7 @@ static enum err_code check_bounds(
 		    "uses of a token are from 1 to %d", TOKEN_USES_MAX);
 	if (request->ttl < 0 || request->ttl > TOKEN_TTL_MAX)
 		return err_refuse(err, ERR_BAD_FIELD,
-		    "a token lasts from 1 second to %d days",
+		    "field \"ttl\": a token lasts from 1 second to %d days",
 		    TOKEN_TTL_MAX / 86400);
 	if (request->profiles_count > TOKEN_PROFILES_MAX ||
 	    request->ranges_count > TOKEN_RANGES_MAX)
