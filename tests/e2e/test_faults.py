@@ -253,6 +253,7 @@ def test_a_wrong_signature_never_leaves(faulty):
 
 # --- The store ---
 
+@pytest.mark.slow
 def test_a_full_store_refuses_writes_and_serves_reads(make_instance, tmp_path):
     instance = make_instance()
     text = instance.config.read_text()

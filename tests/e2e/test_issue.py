@@ -189,7 +189,8 @@ def test_a_certificate_is_what_its_profile_says_and_others_accept_it(
         ("valid", cluster, profile)
 
 
-@pytest.mark.parametrize("bits", [2048, 3072, 4096])
+@pytest.mark.parametrize("bits", [
+    2048, 3072, pytest.param(4096, marks=pytest.mark.slow)])
 def test_an_rsa_key_may_also_encipher_keys(shared, admin, tmp_path, bits):
     key = rsa.generate_private_key(65537, bits)
     names = {"dns": ["rsa.c-etcd.example.net"]}
