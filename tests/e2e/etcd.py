@@ -129,7 +129,8 @@ class Writer(threading.Thread):
         while not self._enough.is_set():
             number += 1
             done = self._etcd.control(
-                self._held, "put", f"w/{number:06}", str(number))
+                self._held, "put", f"w/{number:06}", str(number),
+                timeout="50s")
             if done.code == 0:
                 self.acknowledged.append(number)
             else:
