@@ -164,3 +164,20 @@ bool frame_send(int fd, struct buf *out)
 	frame_drop(out, 0);
 	return true;
 }
+
+bool frame_send_now(int fd, struct buf *out)
+{
+	ssize_t put;
+
+	if (out->len == 0)
+		return true;
+	do
+		put = send(
+		    fd, out->data, out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	while (put < 0 && errno == EINTR);
+	if (put < 0)
+		return errno == EAGAIN || errno == EWOULDBLOCK;
+	memmove(out->data, out->data + put, out->len - (size_t)put);
+	frame_drop(out, out->len - (size_t)put);
+	return true;
+}

@@ -57,4 +57,8 @@ MUST_CHECK enum frame_state frame_take(
  * the other side is gone (no SIGPIPE). */
 MUST_CHECK bool frame_send(int fd, struct buf *out);
 
+/* Writes of OUT what the socket takes without waiting, and wipes and drops that.
+ * False when the other side is gone. */
+MUST_CHECK bool frame_send_now(int fd, struct buf *out);
+
 #endif

@@ -36,7 +36,8 @@ struct slot {
  * Under LOCK: slots first..last-1 are the requests not yet answered, in the order
  * sent, which is the order of replies; the request of sequence number S has id
  * (uint32_t)S.  While SENDING one thread writes SPARE to FD without the lock; FD
- * is closed only when nobody sends.  A call in a slot is on a living stack: its
+ * is closed only when nobody sends.  When OUT is not empty, a thread is sending or
+ * the worker has a request, whose reply makes the supervisor send.  A call in a slot is on a living stack: its
  * owner leaves only after taking it out or seeing it answered or lost.
  */
 struct link {
@@ -122,9 +123,40 @@ static void send_waiting(struct link *link)
 	pthread_cond_broadcast(&link->sent);
 }
 
+/*
+ * The supervisor's sending, after replies.  It must not wait, for the worker may
+ * wait for it to read.  What the socket does not take is sent after the next
+ * reply: there is one, or the socket would be empty.
+ */
+static void send_gathered(struct link *link)
+{
+	struct buf frames = link->out;
+	int fd = link->fd;
+	bool sent;
+
+	if (link->sending || frames.len == 0 || fd < 0)
+		return;
+	link->sending = true;
+	link->out = link->spare;
+	pthread_mutex_unlock(&link->lock);
+	sent = frame_send_now(fd, &frames);
+	pthread_mutex_lock(&link->lock);
+	frame_reserve(&frames, link->out.len);
+	buf_put_bytes(&frames, buf_bytes(&link->out));
+	frame_drop(&link->out, 0);
+	link->spare = link->out;
+	link->out = frames;
+	if (!sent)	/* the next read sees the end too */
+		shutdown(fd, SHUT_RDWR);
+	link->sending = false;
+	pthread_cond_broadcast(&link->sent);
+}
+
 static enum link_submit submit(
     struct link *link, struct call *call, int64_t limit_ms)
 {
+	bool worker_is_idle = link->first == link->last;
+
 	if (link->fd < 0)
 		return LINK_NOT_OPEN;
 	if (link->last - link->first >= LINK_CALLS_MAX)
@@ -139,7 +171,7 @@ static enum link_submit submit(
 	    (struct slot){call, clock_mono_ms(), limit_ms};
 	link->last++;
 	publish_load(link);
-	if (!link->sending)
+	if (worker_is_idle && !link->sending)
 		send_waiting(link);
 	return LINK_SUBMITTED;
 }
@@ -302,6 +334,8 @@ static bool take_replies(struct link *link, enum link_end *end_out)
 		link->stalled = false;
 	}
 	publish_load(link);
+	if (more)
+		send_gathered(link);
 	pthread_mutex_unlock(&link->lock);
 	wake_all(link, &wakes);
 	frame_forget(&link->inbox);

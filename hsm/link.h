@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The connection to one worker process, shared by many callers.  A caller that
- * finds another one sending leaves its request in the out-buffer, and the one
- * inside sends it along; one thread, the worker's supervisor, reads the replies
- * and wakes each waiter.  A link outlives the processes it is attached to.
+ * finds the worker busy leaves its request in the out-buffer: one thread, the
+ * worker's supervisor, reads the replies, sends all that has gathered meanwhile
+ * and wakes each waiter.  So the busier the worker, the more requests and replies
+ * share a crossing.  A link outlives the processes it is attached to.
  */
 #ifndef HSM_LINK_H
 #define HSM_LINK_H
