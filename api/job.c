@@ -15,15 +15,20 @@
  *   queued   is the length of the list first .. last;
  *   places   counts the places taken: queued, and reserved but not submitted;
  *            it is at most capacity;
- *   running  counts jobs taken off the list whose run() has not returned.
+ *   running  counts jobs taken off the list whose run() has not returned;
+ *   resting  counts threads that wait for a job;
+ *   waking   is set from the signal to one of them until it has the lock: it
+ *            wakes the next itself when more jobs wait.  So who submits many
+ *            signals once, and a thread that just became free takes a job before
+ *            another must be woken for it.
  */
 struct jobs {
 	pthread_mutex_t lock;
 	pthread_cond_t submitted;	/* a job waits, or closing */
 	pthread_cond_t idle;		/* places and running became 0 */
 	struct job *first, *last;
-	unsigned queued, places, running, capacity;
-	bool draining, closing;
+	unsigned queued, places, running, resting, capacity;
+	bool waking, draining, closing;
 	uint64_t done, shed, expired;
 	pthread_t *threads;
 	unsigned threads_count;
@@ -42,10 +47,21 @@ static struct job *take(struct jobs *jobs)
 	return job;
 }
 
+/* Releases the lock; then wakes a thread where one is to be woken, which so
+ * does not find the lock held. */
+static void unlock_and_wake(struct jobs *jobs)
+{
+	bool wake = jobs->first != NULL && jobs->resting > 0 && !jobs->waking;
+	jobs->waking |= wake;
+	pthread_mutex_unlock(&jobs->lock);
+	if (wake)
+		pthread_cond_signal(&jobs->submitted);
+}
+
 /* Runs JOB with the lock released. */
 static void run_unlocked(struct jobs *jobs, struct job *job, bool expired)
 {
-	pthread_mutex_unlock(&jobs->lock);
+	unlock_and_wake(jobs);
 	job->run(job, expired);
 	pthread_mutex_lock(&jobs->lock);
 	jobs->running--;
@@ -56,13 +72,22 @@ static void run_unlocked(struct jobs *jobs, struct job *job, bool expired)
 		pthread_cond_broadcast(&jobs->idle);
 }
 
+static void await_job(struct jobs *jobs)
+{
+	while (jobs->first == NULL && !jobs->closing) {
+		jobs->resting++;
+		pthread_cond_wait(&jobs->submitted, &jobs->lock);
+		jobs->resting--;
+		jobs->waking = false;
+	}
+}
+
 static void *work(void *arg)
 {
 	struct jobs *jobs = arg;
 	pthread_mutex_lock(&jobs->lock);
 	for (;;) {
-		while (jobs->first == NULL && !jobs->closing)
-			pthread_cond_wait(&jobs->submitted, &jobs->lock);
+		await_job(jobs);
 		if (jobs->first == NULL)
 			break;
 		struct job *job = take(jobs);
@@ -148,8 +173,7 @@ void jobs_submit(struct jobs *jobs, struct job *job)
 		jobs->first = job;
 	jobs->last = job;
 	jobs->queued++;
-	pthread_cond_signal(&jobs->submitted);
-	pthread_mutex_unlock(&jobs->lock);
+	unlock_and_wake(jobs);
 }
 
 void jobs_expire(struct jobs *jobs, int64_t now_ms)
