@@ -4,6 +4,7 @@
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/secret.h"
 
@@ -12,7 +13,7 @@
 /* The last LEFT octets of block are unused; used ones are wiped at once. */
 struct entropy {
 	struct token *token;
-	struct secret *block;
+	struct secret *block; /* both sources, mixed */
 	size_t left;
 };
 
@@ -35,12 +36,21 @@ void entropy_free(struct entropy *entropy)
 
 static enum wire_status refill(struct entropy *entropy, struct fault *fault)
 {
+	OWNED(secret)
+	own = secret_new(BLOCK_SIZE);
+	uint8_t *block = secret_data(entropy->block);
+	const uint8_t *mix = secret_data(own);
 	CK_RV rv = token_functions(entropy->token)
-		       ->C_GenerateRandom(token_session(entropy->token),
-			   secret_data(entropy->block), BLOCK_SIZE);
+		       ->C_GenerateRandom(token_session(entropy->token), block,
+			   BLOCK_SIZE);
 
 	if (rv != CKR_OK)
 		return fault_ckr(fault, "C_GenerateRandom", rv);
+	if (RAND_priv_bytes(secret_data(own), BLOCK_SIZE) != 1)
+		return fault_set(
+		    fault, WIRE_REFUSED, "OpenSSL's generator failed");
+	for (size_t i = 0; i < BLOCK_SIZE; i++)
+		block[i] ^= mix[i];
 	entropy->left = BLOCK_SIZE;
 	return WIRE_OK;
 }
@@ -48,9 +58,6 @@ static enum wire_status refill(struct entropy *entropy, struct fault *fault)
 enum wire_status entropy_draw(
     struct entropy *entropy, uint8_t *out, size_t len, struct fault *fault)
 {
-	if (RAND_priv_bytes(out, (int)len) != 1)
-		return fault_set(
-		    fault, WIRE_REFUSED, "OpenSSL's generator failed");
 	while (len > 0) {
 		enum wire_status status = WIRE_OK;
 		uint8_t *from;
@@ -62,8 +69,7 @@ enum wire_status entropy_draw(
 			return status;
 		part = len < entropy->left ? len : entropy->left;
 		from = secret_data(entropy->block) + BLOCK_SIZE - entropy->left;
-		for (size_t i = 0; i < part; i++)
-			out[i] ^= from[i];
+		memcpy(out, from, part);
 		OPENSSL_cleanse(from, part);
 		entropy->left -= part;
 		out += part;

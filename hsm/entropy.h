@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Randomness that stays good when one of its sources is bad: the token's
- * generator XOR OpenSSL's.  The token's octets are drawn in blocks, so that an
- * IV does not cost a call. */
+ * generator XOR OpenSSL's.  Both are drawn in blocks, kept in locked memory and
+ * wiped as they are used, so that an IV does not cost a call of either. */
 #ifndef HSM_ENTROPY_H
 #define HSM_ENTROPY_H
 
