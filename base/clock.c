@@ -9,6 +9,7 @@
 
 #define RUNNING INT64_MIN
 #define DAY INT64_C(86400)
+#define ERA_DAYS INT64_C(146097)	/* of 400 Gregorian years */
 #define YEAR (365 * DAY)
 
 /* RFC 3339 has four digits of year. */
@@ -60,17 +61,55 @@ void clock_thaw(void)
 	atomic_store(&frozen, RUNNING);
 }
 
+/* The last DIGITS of VALUE, in decimal. */
+static char *put_digits(char *at, int64_t value, int digits)
+{
+	for (int i = digits - 1; i >= 0; i--, value /= 10)
+		at[i] = (char)('0' + value % 10);
+	return at + digits;
+}
+
+/*
+ * The Gregorian date of DAY, counted from 1970-01-01.  Years are counted from
+ * March, so that a leap day is the last of its year, and in eras of 400 years,
+ * which all have as many days.
+ */
+static void civil_date(int64_t day, int64_t *year, int64_t *month, int64_t *dom)
+{
+	/* Counted from March of the year -400, so never negative. */
+	int64_t shifted = day + 719468 + ERA_DAYS;
+	int64_t era = shifted / ERA_DAYS - 1, of_era = shifted % ERA_DAYS;
+	int64_t year_of_era = (of_era - of_era / 1460 + of_era / 36524 -
+				  of_era / (ERA_DAYS - 1)) / 365;
+	int64_t of_year = of_era -
+	    (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+	int64_t from_march = (5 * of_year + 2) / 153;
+
+	*dom = of_year - (153 * from_march + 2) / 5 + 1;
+	*month = from_march < 10 ? from_march + 3 : from_march - 9;
+	*year = era * 400 + year_of_era + (*month <= 2);
+}
+
+/* Not gmtime_r(), which takes a lock of the whole process. */
 const char *clock_format(int64_t seconds, char text[static CLOCK_TEXT_SIZE])
 {
-	struct tm tm;
-	time_t at = seconds < LEAST_SECONDS ? LEAST_SECONDS
-	    : seconds > GREATEST_SECONDS    ? GREATEST_SECONDS
-					    : seconds;
+	static const char separators[] = "--T::Z";
+	int64_t at = seconds < LEAST_SECONDS ? LEAST_SECONDS
+	    : seconds > GREATEST_SECONDS     ? GREATEST_SECONDS
+					     : seconds;
+	int64_t second = (at % DAY + DAY) % DAY;
+	int64_t parts[6];
+	char *end = text;
 
-	gmtime_r(&at, &tm);
-	strftime(text, CLOCK_TEXT_SIZE, "0000-%m-%dT%H:%M:%SZ", &tm);
-	for (int i = 3, year = tm.tm_year + 1900; i >= 0; i--, year /= 10)
-		text[i] = (char)('0' + year % 10);
+	civil_date((at - second) / DAY, &parts[0], &parts[1], &parts[2]);
+	parts[3] = second / 3600;
+	parts[4] = second / 60 % 60;
+	parts[5] = second % 60;
+	for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+		end = put_digits(end, parts[i], i == 0 ? 4 : 2);
+		*end++ = separators[i];
+	}
+	*end = '\0';
 	return text;
 }
 
