@@ -83,7 +83,7 @@ static enum err_code write_tbs(const struct authority_order *order,
 	    .names = record->names,
 	    .not_before = record->not_before,
 	    .not_after = record->not_after,
-	    .key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN,
+	    .key_usage = USAGE_KEY_CERT_SIGN | USAGE_CRL_SIGN,
 	    .is_ca = true,
 	    .path_len = 0};
 	OWNED_STR(crl) = mem_printf("%s/crl/%s.crl", order->public_url,
@@ -115,7 +115,7 @@ static enum err_code write_root_tbs(const struct authority_order *order,
 	    .names = record->names,
 	    .not_before = record->not_before,
 	    .not_after = record->not_after,
-	    .key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN,
+	    .key_usage = USAGE_KEY_CERT_SIGN | USAGE_CRL_SIGN,
 	    .is_ca = true,
 	    .path_len = -1}, tbs, err);
 }

@@ -119,7 +119,7 @@ static struct decision *decide(
 	decision->not_after = now + RESPONDER_VALIDITY - 1;
 	if (decision->not_after > issuer->not_after)
 		decision->not_after = issuer->not_after;
-	decision->key_usage = KU_DIGITAL_SIGNATURE;
+	decision->key_usage = USAGE_DIGITAL_SIGNATURE;
 	decision->ext_usage = EKU_OCSP_SIGNING;
 	decision->rule = mem_strdup("OCSP responder of its issuer");
 	return decision;

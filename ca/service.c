@@ -63,7 +63,7 @@ static struct decision *decide(const struct service_order *order,
 	decision->not_after = now + order->ttl - 1;
 	if (decision->not_after > issuer->not_after)
 		decision->not_after = issuer->not_after;
-	decision->key_usage = KU_DIGITAL_SIGNATURE;
+	decision->key_usage = USAGE_DIGITAL_SIGNATURE;
 	decision->ext_usage = usage_of(order->profile);
 	decision->rule = mem_printf("service profile %s", order->profile);
 	return decision;

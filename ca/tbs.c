@@ -53,7 +53,7 @@ static const struct {
 #define EKU_ALL (EKU_SERVER_AUTH | EKU_CLIENT_AUTH | EKU_OCSP_SIGNING)
 /* The last second of year 9999. */
 #define TIME_MAX INT64_C(253402300799)
-#define KU_ALL 0xffu	/* the bits of one octet; decipherOnly is none of ours */
+#define USAGE_ALL 0xffu	/* the bits of one octet; decipherOnly is none of ours */
 
 /* Makes what was written since START the content of one element. */
 static void wrap(struct buf *out, size_t start, uint8_t tag)
@@ -332,11 +332,11 @@ static const char *flaw(const struct tbs_spec *spec)
 	if (has_empty_subject(spec) &&
 	    (spec->is_ca || spec->names->sans_count == 0))
 		return "names nobody";
-	if (spec->is_ca != ((spec->key_usage & KU_KEY_CERT_SIGN) != 0))
+	if (spec->is_ca != ((spec->key_usage & USAGE_KEY_CERT_SIGN) != 0))
 		return "keyCertSign and basicConstraints contradict";
 	if (!spec->is_ca && spec->path_len >= 0)
 		return "path length without CA";
-	if ((spec->key_usage & ~KU_ALL) != 0 ||
+	if ((spec->key_usage & ~USAGE_ALL) != 0 ||
 	    (spec->ext_usage & ~(uint32_t)EKU_ALL) != 0)
 		return "unknown usage";
 	if (spec->ocsp_nocheck && (spec->ext_usage & EKU_OCSP_SIGNING) == 0)

@@ -16,7 +16,7 @@ struct tbs_spec {
 	const char *organization;	/* O of the subject; NULL: none */
 	const struct names *names;	/* CN and SANs */
 	int64_t not_before, not_after;	/* seconds, inclusive */
-	uint32_t key_usage;		/* KU_*, critical */
+	uint32_t key_usage;		/* USAGE_*, critical */
 	uint32_t ext_usage;		/* EKU_*; 0: no extension */
 	bool is_ca;			/* basicConstraints critical */
 	int path_len;			/* -1: none */

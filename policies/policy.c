@@ -13,10 +13,10 @@
 #define POLICIES_MAX 256	/* files of one folder */
 
 const struct policy_word policy_key_usages[] = {
-	{"digital-signature", KU_DIGITAL_SIGNATURE, NULL},
-	{"key-encipherment", KU_KEY_ENCIPHERMENT,
+	{"digital-signature", USAGE_DIGITAL_SIGNATURE, NULL},
+	{"key-encipherment", USAGE_KEY_ENCIPHERMENT,
 	    "key-encipherment (RSA keys only)"},
-	{"key-agreement", KU_KEY_AGREEMENT, "key-agreement (EC keys only)"},
+	{"key-agreement", USAGE_KEY_AGREEMENT, "key-agreement (EC keys only)"},
 };
 
 const struct policy_word policy_ext_usages[] = {
@@ -37,7 +37,7 @@ uint32_t policy_fit_usage(uint32_t usage, enum key_type type)
 	bool is_ec = type == KEY_EC_P256 || type == KEY_EC_P384;
 
 	return usage &
-	    ~(uint32_t)(is_ec ? KU_KEY_ENCIPHERMENT : KU_KEY_AGREEMENT);
+	    ~(uint32_t)(is_ec ? USAGE_KEY_ENCIPHERMENT : USAGE_KEY_AGREEMENT);
 }
 
 static void rules_free(struct rules *rules)

@@ -46,11 +46,11 @@ void policy_print(const struct policy *policy, struct buf *out);
 
 /* Key usage bits, RFC 5280 4.2.1.3, in the order of the standard. */
 enum {
-	KU_DIGITAL_SIGNATURE = 1 << 0,
-	KU_KEY_ENCIPHERMENT = 1 << 2,
-	KU_KEY_AGREEMENT = 1 << 4,
-	KU_KEY_CERT_SIGN = 1 << 5,
-	KU_CRL_SIGN = 1 << 6,
+	USAGE_DIGITAL_SIGNATURE = 1 << 0,
+	USAGE_KEY_ENCIPHERMENT = 1 << 2,
+	USAGE_KEY_AGREEMENT = 1 << 4,
+	USAGE_KEY_CERT_SIGN = 1 << 5,
+	USAGE_CRL_SIGN = 1 << 6,
 };
 /* Extended key usage, RFC 5280 4.2.1.12. */
 enum {
@@ -75,8 +75,8 @@ struct decision {
 	struct names *names;		/* exactly these */
 	int64_t not_before;		/* seconds; backdated by the profile */
 	int64_t not_after;		/* seconds; the last valid second */
-	uint32_t key_usage;		/* KU_*; fit for the key type */
-	uint32_t ext_usage;		/* EKU_* */
+	uint32_t key_usage;		/* USAGE_*; fit for the key type */
+	uint32_t ext_usage;		/* EUSAGE_* */
 	char *rule;			/* "policy etcd, profile peer" */
 };
 void decision_free(struct decision *decision);

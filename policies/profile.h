@@ -23,7 +23,7 @@ struct profile {
 	int64_t validity_default;	/* seconds, at most the maximum */
 	int64_t validity_maximum;	/* seconds */
 	int64_t backdate;		/* seconds */
-	uint32_t key_usage;		/* KU_* */
+	uint32_t key_usage;		/* USAGE_* */
 	uint32_t ext_usage;		/* EKU_* */
 	uint32_t require;		/* REQUIRE_* */
 	bool wildcards;			/* may a request hold "*." names? */

@@ -10,7 +10,6 @@
 #include "ca/ocsp_request.h"
 #include "ca/tlv.h"
 
-/* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
 

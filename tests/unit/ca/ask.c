@@ -11,7 +11,6 @@
 #include "base/clock.h"
 #include "ca/der.h"
 
-/* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/ocsp.h>
 
 static OCSP_CERTID *cert_id(

@@ -49,7 +49,7 @@ static void certify(struct issuer *issuer, const struct signer *subject,
 	    .subject_spki = signer_spki(subject), .organization = "Test",
 	    .names = names, .not_before = issuer->not_before,
 	    .not_after = issuer->not_after,
-	    .key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN, .is_ca = true,
+	    .key_usage = USAGE_KEY_CERT_SIGN | USAGE_CRL_SIGN, .is_ca = true,
 	    .path_len = -1};
 	OWNED_BUF(tbs);
 	struct buf der = BUF_INIT;

@@ -129,7 +129,7 @@ struct fixture_order *fixture_order_new(const char *name)
 	decision->names = names_copy(order->request->names);
 	decision->not_before = now - 60;
 	decision->not_after = now + 86400 - 1;
-	decision->key_usage = KU_DIGITAL_SIGNATURE;
+	decision->key_usage = USAGE_DIGITAL_SIGNATURE;
 	decision->ext_usage = EKU_SERVER_AUTH | EKU_CLIENT_AUTH;
 	decision->rule = mem_strdup("policy test, profile peer");
 	order->order = (struct issue_order){.cluster = &order->cluster,

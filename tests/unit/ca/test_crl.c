@@ -13,7 +13,6 @@
 #include "tests/unit/ca/authority.h"
 #include "tests/unit/ca/golden.h"
 
-/* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/x509v3.h>
 
 #define VALIDITY 86400

@@ -16,7 +16,6 @@
 #include "tests/unit/ca/ask.h"
 #include "tests/unit/ca/golden.h"
 
-/* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/ocsp.h>
 
 #define HOUR 3600

@@ -12,7 +12,6 @@
 #include "ca/der.h"
 #include "ca/ocsp_request.h"
 
-/* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/ocsp.h>
 
 static const uint8_t sha1_with_null[] = {

@@ -12,7 +12,6 @@
 #include "ca/responder.h"
 #include "tests/unit/ca/authority.h"
 
-/* Last: its macros bear names that policies/ has for enumerators. */
 #include <openssl/x509v3.h>
 
 #define DAY 86400
@@ -67,7 +66,7 @@ static void a_responder_may_sign_answers_and_nothing_else(void **state)
 	assert_int_equal(X509_verify(x509, X509_get0_pubkey(issuer)), 1);
 	assert_int_equal(X509_check_issued(issuer, x509), X509_V_OK);
 	assert_int_equal(X509_get_extended_key_usage(x509), XKU_OCSP_SIGN);
-	assert_int_equal(X509_get_key_usage(x509), KU_DIGITAL_SIGNATURE);
+	assert_int_equal(X509_get_key_usage(x509), USAGE_DIGITAL_SIGNATURE);
 	assert_int_equal(X509_check_ca(x509), 0);
 	assert_true(
 	    X509_get_ext_by_NID(x509, NID_id_pkix_OCSP_noCheck, -1) >= 0);

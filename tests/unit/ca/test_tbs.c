@@ -18,11 +18,11 @@
 
 /* It has macros by the names of policies/policy.h, of other values. */
 #include <openssl/x509v3.h>
-#undef KU_DIGITAL_SIGNATURE
-#undef KU_KEY_ENCIPHERMENT
-#undef KU_KEY_AGREEMENT
-#undef KU_KEY_CERT_SIGN
-#undef KU_CRL_SIGN
+#undef USAGE_DIGITAL_SIGNATURE
+#undef USAGE_KEY_ENCIPHERMENT
+#undef USAGE_KEY_AGREEMENT
+#undef USAGE_KEY_CERT_SIGN
+#undef USAGE_CRL_SIGN
 
 #define NOW INT64_C(1800000000)
 #define YEAR (INT64_C(365) * 86400)
@@ -81,7 +81,7 @@ static struct model *model_new(void)
 	    .subject_spki = buf_bytes(&model->spki),
 	    .names = model->names,
 	    .not_before = NOW, .not_after = NOW + 86399,
-	    .key_usage = KU_DIGITAL_SIGNATURE,
+	    .key_usage = USAGE_DIGITAL_SIGNATURE,
 	    .ext_usage = EKU_SERVER_AUTH | EKU_CLIENT_AUTH,
 	    .path_len = -1,
 	    .crl_url = BASE "/crl/issuing-1.crl",
@@ -165,7 +165,7 @@ static void a_leaf_with_every_type_of_name_is_as_committed(void **state)
 	    BYTES_STR("spiffe://example.net/db1"), &err), ERR_OK);
 	assert_int_equal(names_add(model->names, NAME_DNS,
 	    BYTES_STR("*.db1.example.net"), &err), ERR_OK);
-	model->spec.key_usage = KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT;
+	model->spec.key_usage = USAGE_DIGITAL_SIGNATURE | USAGE_KEY_ENCIPHERMENT;
 	model->spec.ext_usage = EKU_SERVER_AUTH;
 	check_golden(model, "leaf-names.txt");
 }
@@ -223,7 +223,7 @@ static void make_ca(struct model *model, int path_len)
 	model->spec.organization = "Example";
 	model->spec.is_ca = true;
 	model->spec.path_len = path_len;
-	model->spec.key_usage = KU_KEY_CERT_SIGN | KU_CRL_SIGN;
+	model->spec.key_usage = USAGE_KEY_CERT_SIGN | USAGE_CRL_SIGN;
 	model->spec.ext_usage = 0;
 	model->spec.ocsp_url = NULL;
 }
@@ -382,7 +382,7 @@ static void a_spec_that_breaks_rfc_5280_is_refused(void **state)
 	assert_flawed(&bad, "nobody");
 	bad = good, bad.is_ca = true;
 	assert_flawed(&bad, "keyCertSign");
-	bad = good, bad.key_usage = KU_KEY_CERT_SIGN;
+	bad = good, bad.key_usage = USAGE_KEY_CERT_SIGN;
 	assert_flawed(&bad, "keyCertSign");
 	bad = good, bad.path_len = 0;
 	assert_flawed(&bad, "path length");

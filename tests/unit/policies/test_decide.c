@@ -260,13 +260,13 @@ static void usages_fit_the_type_of_the_key(void **state)
 
 	(void)state;
 	assert_accepts(server, "IP:10.1.0.1");
-	assert_int_equal(server.decision->key_usage, KU_DIGITAL_SIGNATURE);
+	assert_int_equal(server.decision->key_usage, USAGE_DIGITAL_SIGNATURE);
 	assert_int_equal(server.decision->ext_usage,
 	    EKU_SERVER_AUTH | EKU_CLIENT_AUTH);
 	server.question.key_type = KEY_RSA_3072;
 	assert_accepts(server, "IP:10.1.0.1");
 	assert_int_equal(server.decision->key_usage,
-	    KU_DIGITAL_SIGNATURE | KU_KEY_ENCIPHERMENT);
+	    USAGE_DIGITAL_SIGNATURE | USAGE_KEY_ENCIPHERMENT);
 	assert_accepts(client, "CN=app");
 	assert_int_equal(client.decision->ext_usage, EKU_CLIENT_AUTH);
 }
@@ -349,7 +349,7 @@ static void a_key_type_that_is_not_listed_is_refused(void **state)
 	assert_refuses(one, names_of("IP:10.1.0.1"), "unknown", "rsa-4096");
 	one.question.key_type = KEY_RSA_4096;
 	assert_accepts(one, "IP:10.1.0.1");
-	assert_int_equal(one.decision->key_usage, KU_DIGITAL_SIGNATURE);
+	assert_int_equal(one.decision->key_usage, USAGE_DIGITAL_SIGNATURE);
 	assert_int_equal(one.decision->not_before, NOW - 300); /* by default */
 	assert_refuses(one, names_of("CN=app", "IP:10.1.0.1"), "none");
 	assert_refuses(one, names_of("IP:10.1.0.1", "DNS:db1.example.net"),
