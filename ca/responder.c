@@ -55,8 +55,8 @@ static enum err_code generate(struct ca *ca, const struct issuer *issuer,
 
 	for (int n = 1; n <= LABELS_MAX; n++) {
 		OWNED_STR(label) = n == 1
-		    ? mem_printf("%s-ocsp", issuer->id)
-		    : mem_printf("%s-ocsp-%d", issuer->id, n);
+		    ? mem_printf("signet-%s-ocsp", issuer->id)
+		    : mem_printf("signet-%s-ocsp-%d", issuer->id, n);
 
 		code = hsm_generate_pair(
 		    ca_hsm(ca), label, HSM_EC_P256, uri_out, spki, err);

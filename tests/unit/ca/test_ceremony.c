@@ -19,11 +19,6 @@
 #include "tests/unit/ca/fixture.h"
 
 #include <openssl/x509v3.h>
-#undef USAGE_DIGITAL_SIGNATURE
-#undef USAGE_KEY_ENCIPHERMENT
-#undef USAGE_KEY_AGREEMENT
-#undef USAGE_KEY_CERT_SIGN
-#undef USAGE_CRL_SIGN
 
 static struct err err;
 

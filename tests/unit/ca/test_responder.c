@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "ca/ceremony.h"
 #include "ca/ocsp.h"
 #include "ca/responder.h"
 #include "tests/unit/ca/authority.h"
@@ -66,7 +67,7 @@ static void a_responder_may_sign_answers_and_nothing_else(void **state)
 	assert_int_equal(X509_verify(x509, X509_get0_pubkey(issuer)), 1);
 	assert_int_equal(X509_check_issued(issuer, x509), X509_V_OK);
 	assert_int_equal(X509_get_extended_key_usage(x509), XKU_OCSP_SIGN);
-	assert_int_equal(X509_get_key_usage(x509), USAGE_DIGITAL_SIGNATURE);
+	assert_int_equal(X509_get_key_usage(x509), KU_DIGITAL_SIGNATURE);
 	assert_int_equal(X509_check_ca(x509), 0);
 	assert_true(
 	    X509_get_ext_by_NID(x509, NID_id_pkix_OCSP_noCheck, -1) >= 0);
@@ -180,7 +181,8 @@ static void a_key_that_is_on_no_record_does_not_stand_in_the_way(void **state)
 	OWNED_BUF(spki);
 	struct err err;
 
-	assert_int_equal(hsm_generate_pair(authority->hsm, "issuing-1-ocsp",
+	/* The ceremony's label is the responder's too. */
+	assert_int_equal(hsm_generate_pair(authority->hsm, LABEL_ISSUING_OCSP,
 	    HSM_EC_P256, &orphan, &spki, &err), ERR_OK);
 	renew(authority, "issuing-1");
 	{
@@ -190,7 +192,7 @@ static void a_key_that_is_on_no_record_does_not_stand_in_the_way(void **state)
 
 		assert_string_not_equal(issuer->responder_uri, orphan);
 		assert_non_null(
-		    strstr(issuer->responder_uri, "issuing-1-ocsp-2"));
+		    strstr(issuer->responder_uri, LABEL_ISSUING_OCSP "-2"));
 	}
 }
 

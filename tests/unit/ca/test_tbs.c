@@ -16,13 +16,7 @@
 #include "tests/unit/ca/fake_hsm.h"
 #include "tests/unit/ca/golden.h"
 
-/* It has macros by the names of policies/policy.h, of other values. */
 #include <openssl/x509v3.h>
-#undef USAGE_DIGITAL_SIGNATURE
-#undef USAGE_KEY_ENCIPHERMENT
-#undef USAGE_KEY_AGREEMENT
-#undef USAGE_KEY_CERT_SIGN
-#undef USAGE_CRL_SIGN
 
 #define NOW INT64_C(1800000000)
 #define YEAR (INT64_C(365) * 86400)
