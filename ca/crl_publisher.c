@@ -4,11 +4,8 @@
 #include <string.h>
 #include <time.h>
 
-/* The default is a switch that falls through without saying so. */
-#define HASH_FUNCTION HASH_FNV
-#include <uthash.h>
-
 #include "base/clock.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "ca/crl.h"
 

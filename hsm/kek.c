@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hsm/hash.h"
+#include "base/hash.h"
 
 /* By handle of the wrapping key and blob: a blob is never used under a key that
  * did not unwrap it. */

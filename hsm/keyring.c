@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hsm/hash.h"
+#include "base/hash.h"
 
 #define URI_MAX 1024
 #define KEYS_MAX 1024
