@@ -26,9 +26,11 @@ DEFINE_CLEANUP(request, request_free)
  * subject (CN alone is read; other attributes are refused by name), key type
  * and size, key validity, signature algorithm (RSA PKCS#1 v1.5 or PSS, ECDSA;
  * SHA-256, 384, 512), and then the signature: proof of possession.  Of the
- * requested extensions only subjectAltName is read; basicConstraints, keyUsage
- * and extKeyUsage are ignored, since the profile decides; any other is
- * refused by its OID.
+ * attributes only extensionRequest is taken; any other is refused by its OID.
+ * Of the requested extensions only subjectAltName is read; basicConstraints,
+ * keyUsage and extKeyUsage are ignored, since the profile decides, and
+ * subjectKeyIdentifier, since it is computed from the key; any other is refused
+ * by its OID.
  * Errors: ERR_BAD_CSR, ERR_BAD_KEY, ERR_BAD_FIELD, ERR_TOO_LARGE; the detail
  * says what to correct.
  */
