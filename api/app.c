@@ -124,6 +124,7 @@ void app_close(struct app *app)
 	tls_close(app->tls);
 	policy_set_free(app->policies);
 	pthread_mutex_destroy(&app->policies_lock);
+	buf_free(&app->prune_cursor);
 	free(app->instance);
 	free(app);
 }

@@ -45,6 +45,9 @@ struct app {
 	/* Told by maintenance: the token answered the last time it was asked. */
 	atomic_bool hsm_answers;
 
+	/* Of the thread of maintenance alone: where pruning goes on. */
+	struct buf prune_cursor;
+
 	/* Under policies_lock. */
 	pthread_mutex_t policies_lock;
 	struct policy_set *policies;

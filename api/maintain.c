@@ -11,6 +11,7 @@
 #include "hsm/hsm.h"
 
 #define STORE_ALARM_PERCENT 80
+#define PRUNE_PAGES 16		/* in one go */
 
 struct maintenance {
 	struct app *app;
@@ -67,6 +68,20 @@ static enum err_code renew_tls(struct app *app, struct err *err)
 	return code;
 }
 
+/* What came again meanwhile is met on the next round. */
+static enum err_code prune(struct app *app, struct err *err)
+{
+	enum err_code code;
+	unsigned pages = 0;
+	do {
+		code = ca_prune(app->ca, &app->prune_cursor, err);
+		if (code == ERR_CONFLICT)
+			code = ERR_OK;
+	} while (code == ERR_OK && app->prune_cursor.len > 0 &&
+	    ++pages < PRUNE_PAGES);
+	return code;
+}
+
 struct task {
 	const char *name;
 	enum err_code (*run)(struct app *app, struct err *err);
@@ -108,7 +123,11 @@ static void *maintain(void *arg)
 	    {"token does not answer", ask_token, 2000, 1000, true, 0},
 	    {"OCSP responders not renewed", renew_responders, 3600000, 30000,
 		false, 0},
-	    {"TLS certificate not renewed", renew_tls, 60000, 60000, false, 0},
+	    /* Each try issues one, so that a disk that takes no file must not
+	     * have one made every minute. */
+	    {"TLS certificate not renewed", renew_tls, 60000, 900000, false,
+		0},
+	    {"old requests not pruned", prune, 10000, 60000, false, 0},
 	    {"store not checked", check_store, 60000, 60000, false, 0},
 	};
 	int64_t next;

@@ -89,6 +89,15 @@ MUST_CHECK enum err_code ca_issue(struct ca *ca, const struct issue_order *order
     struct batch *intent, struct certificate **certificate_out,
     struct err *err);
 
+/*
+ * Deletes what no repeated request can ask for any more: looks at a page of the
+ * table behind CURSOR (empty: from the start) and moves it on, to empty at the
+ * end.  Called from time to time; waits.
+ * Errors: ERR_CONFLICT when a request came again meanwhile; of the store.
+ */
+MUST_CHECK enum err_code ca_prune(
+    struct ca *ca, struct buf *cursor, struct err *err);
+
 /* RFC 5280 5.3.1 by name ("keyCompromise", …); false: unknown or not to be
  * used ("removeFromCRL", "certificateHold" until it is supported). */
 MUST_CHECK bool reason_parse(const char *name, uint8_t *reason_out);

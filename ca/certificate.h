@@ -20,6 +20,8 @@ struct serial {
 MUST_CHECK enum err_code serial_draw(
     uint8_t node, int64_t now, struct serial *serial_out, struct err *err);
 struct bytes serial_bytes(const struct serial *serial);
+/* The second at which it was drawn; false unless it is of that form. */
+MUST_CHECK bool serial_time(const struct serial *serial, int64_t *seconds_out);
 /* Lower-case hex, malloc'd; parse accepts colons and either case. */
 char *serial_format(const struct serial *serial);
 MUST_CHECK bool serial_parse(const char *text, struct serial *serial_out);

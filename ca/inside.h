@@ -5,6 +5,9 @@
 
 #include "ca/ca.h"
 
+/* Format of the rows of CERTS_BY_REQUEST: this octet, and a serial. */
+#define REPEAT_VERSION 1
+
 /* How many issuances of this process have ended, either way. */
 uint64_t ca_outcomes(struct ca *ca);
 /* Sleeps until one more than SEEN has ended, or MS have passed. */

@@ -10,7 +10,6 @@
 #include "ca/tbs.h"
 #include "store/audit.h"
 
-#define REPEAT_VERSION 1
 #define DIGEST_OCTETS 32
 #define CLOSE_TRIES 64
 /* Another process on the same store does not wake us. */

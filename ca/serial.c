@@ -51,6 +51,18 @@ enum err_code serial_draw(
 	return ERR_OK;
 }
 
+bool serial_time(const struct serial *serial, int64_t *seconds_out)
+{
+	int64_t seconds = 0;
+
+	if (serial->len != SERIAL_SIZE)
+		return false;
+	for (size_t i = 1; i <= TIME_OCTETS; i++)
+		seconds = seconds << 8 | serial->octets[i];
+	*seconds_out = seconds;
+	return true;
+}
+
 struct bytes serial_bytes(const struct serial *serial)
 {
 	return BYTES(serial->octets, serial->len);

@@ -232,6 +232,74 @@ static void a_revoked_certificate_does_not_answer_a_repeat(void **state)
 	assert_int_equal(issue(fixture, order, &again), ERR_OK);
 }
 
+static uint64_t repeat_rows(struct fixture *fixture)
+{
+	uint64_t count = 0;
+
+	assert_int_equal(store_count(fixture->store, TABLE_CERTS_BY_REQUEST,
+	    &count, &err), ERR_OK);
+	return count;
+}
+
+static void what_no_repeat_can_ask_for_is_pruned(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(fixture_order) early = NULL;
+	OWNED(fixture_order) late = NULL;
+	OWNED(certificate) first = NULL;
+	OWNED(certificate) second = NULL;
+	OWNED(certificate) found = NULL;
+	OWNED_BUF(cursor);
+	int64_t now = clock_now();
+	uint64_t others = repeat_rows(fixture);
+
+	(void)state;
+	clock_freeze(now);
+	early = fixture_order_new("a.example.net");
+	assert_int_equal(issue(fixture, early, &first), ERR_OK);
+	clock_freeze(now + 601);
+	late = fixture_order_new("b.example.net");
+	assert_int_equal(issue(fixture, late, &second), ERR_OK);
+	/* Past the window, and not yet past what a request may wait. */
+	assert_int_equal(ca_prune(fixture->ca, &cursor, &err), ERR_OK);
+	assert_int_equal(cursor.len, 0);
+	assert_int_equal(repeat_rows(fixture), others + 2);
+	/* The others were made as the first one was, or before. */
+	clock_freeze(now + 601 + 3600);
+	assert_int_equal(ca_prune(fixture->ca, &cursor, &err), ERR_OK);
+	assert_int_equal(repeat_rows(fixture), 1);
+	clock_freeze(now + 602);
+	assert_int_equal(ca_find_repeat(fixture->ca, &late->order, &found,
+	    &err), ERR_OK);
+	assert_non_null(found);
+	clock_thaw();
+}
+
+static void pruning_goes_on_where_it_ended(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	static const uint8_t value[19] = {1, 1};	/* drawn in 1970 */
+	OWNED_BUF(cursor);
+	uint64_t others = repeat_rows(fixture);
+
+	(void)state;
+	for (uint32_t i = 0; i < 1500; i++) {
+		OWNED(batch) batch = batch_new();
+		uint8_t key[32] = {(uint8_t)(i >> 8), (uint8_t)i};
+
+		batch_put(batch, TABLE_CERTS_BY_REQUEST, BYTES_OF(key),
+		    BYTES_OF(value));
+		assert_int_equal(
+		    store_commit(fixture->store, batch, &err), ERR_OK);
+	}
+	assert_int_equal(ca_prune(fixture->ca, &cursor, &err), ERR_OK);
+	assert_int_equal(cursor.len, 32);
+	assert_int_equal(repeat_rows(fixture), others + 1500 - 1024);
+	assert_int_equal(ca_prune(fixture->ca, &cursor, &err), ERR_OK);
+	assert_int_equal(cursor.len, 0);
+	assert_int_equal(repeat_rows(fixture), others);
+}
+
 #define THREADS 16
 
 struct race {
@@ -861,6 +929,8 @@ int main(void)
 	    cmocka_unit_test(issuing_refuses_what_a_repeat_would_answer),
 	    cmocka_unit_test(another_key_name_profile_or_cluster_is_no_repeat),
 	    cmocka_unit_test(a_repeat_after_the_window_is_issued_anew),
+	    cmocka_unit_test(what_no_repeat_can_ask_for_is_pruned),
+	    cmocka_unit_test(pruning_goes_on_where_it_ended),
 	    cmocka_unit_test(a_revoked_certificate_does_not_answer_a_repeat),
 	    cmocka_unit_test(
 		sixteen_threads_with_one_request_get_one_certificate),
