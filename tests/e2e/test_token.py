@@ -50,7 +50,7 @@ def enrol(instance, text, profile="server", cluster="web", csr=None, dns=None):
 def told(answer):
     """What a refused caller learns, without what differs by nature."""
     problem = answer.json
-    problem.pop("request_id")
+    problem.pop("request_id", None)
     return answer.status, problem
 
 
