@@ -31,9 +31,10 @@ MUST_CHECK enum err_code reconcile(struct store *store, uint8_t node,
 /* Signs TBS for RECORD and fills its DER. */
 MUST_CHECK enum err_code issue_sign(struct signer *signer, struct bytes tbs,
     struct certificate *record, struct err *err);
-/* When to renew: 2/3 of the life, moved by up to 3 % of it by the serial, so that
- * what was issued together is not renewed together. */
-int64_t issue_renew_after(const struct serial *serial, int64_t not_before,
+/* When to renew: 2/3 of the life that is left at CREATED, moved by up to 3 % of
+ * it by the serial, so that what was issued together is not renewed together.
+ * Time that the certificate is dated back is no life. */
+int64_t issue_renew_after(const struct serial *serial, int64_t created,
     int64_t not_after);
 /* Adds the audit entry of an issued certificate. */
 void issue_audit(struct batch *batch, const struct certificate *record,

@@ -143,13 +143,13 @@ struct issuance {
 };
 
 int64_t issue_renew_after(
-    const struct serial *serial, int64_t not_before, int64_t not_after)
+    const struct serial *serial, int64_t created, int64_t not_after)
 {
 	const uint8_t *last = serial->octets + serial->len - 2;
-	int64_t life = not_after - not_before + 1;
+	int64_t life = not_after - created + 1;
 	int64_t draw = (last[0] << 8 | last[1]) - 0x8000;
 
-	return not_before + life * 2 / 3 + life * 3 / 100 * draw / 0x8000;
+	return created + life * 2 / 3 + life * 3 / 100 * draw / 0x8000;
 }
 
 static char *copy_text(const char *text)
@@ -180,7 +180,7 @@ static enum err_code new_record(struct issuance *it, struct err *err)
 	record->not_before = order->decision->not_before;
 	record->not_after = order->decision->not_after;
 	record->renew_after = issue_renew_after(
-	    &record->serial, record->not_before, record->not_after);
+	    &record->serial, record->created, record->not_after);
 	memcpy(record->spki_hash, order->request->spki_hash, 32);
 	if (order->token_id != NULL)
 		memcpy(record->token_id, order->token_id, TOKEN_ID_SIZE);

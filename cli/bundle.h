@@ -16,7 +16,6 @@ struct bundle {
  * Times are not looked at: the node's clock may be the thing that is wrong.
  * Errors: ERR_INTERNAL, saying which part does not fit.
  */
-MUST_CHECK
-enum err_code bundle_check(const struct bundle *bundle, struct err *err);
+MUST_CHECK enum err_code bundle_check(const struct bundle *bundle, struct err *err);
 
 #endif

@@ -53,8 +53,7 @@ enum err_code call_set_number(json_t *body, const char *field,
 int call_object(const struct options *options, const char *method,
     const char *path, const json_t *body, const struct column *columns)
 {
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(answer) = NULL;
 	struct err err = {0};
 	enum err_code code;
@@ -69,8 +68,7 @@ int call_object(const struct options *options, const char *method,
 int call_list(const struct options *options, const char *path,
     const struct column *columns, const char *empty)
 {
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(items) = NULL;
 	struct err err = {0};
 	enum err_code code;

@@ -15,8 +15,7 @@ void call_set_text(json_t *body, const char *field, const char *value);
 void call_set_texts(json_t *body, const char *field,
     const struct options *options, const char *option);
 /* An option that is a whole number.  Errors: ERR_USAGE. */
-MUST_CHECK
-enum err_code call_set_number(json_t *body, const char *field,
+MUST_CHECK enum err_code call_set_number(json_t *body, const char *field,
     const struct options *options, const char *option, struct err *err);
 
 /* Calls and prints one object, or the list of all pages; gives the exit code.

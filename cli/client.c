@@ -377,8 +377,7 @@ enum err_code client_fetch_root(const char *url,
 
 	if ((code = check_options(&check, err)) != ERR_OK)
 		return code;
-	OWNED(client)
-	client = client_new(url, 0);
+	OWNED(client) client = client_new(url, 0);
 	/* Nothing secret is sent, and what comes is believed only by its hash.
 	 */
 	curl_easy_setopt(client->curl, CURLOPT_SSL_VERIFYPEER, 0L);

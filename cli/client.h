@@ -20,8 +20,7 @@ struct client_options {
 };
 /* Errors: ERR_USAGE for a URL that is not https; ERR_CONFIG for files that
  * cannot be used. */
-MUST_CHECK
-enum err_code client_open(const struct client_options *options,
+MUST_CHECK enum err_code client_open(const struct client_options *options,
     struct client **client_out, struct err *err);
 void client_close(struct client *client);
 DEFINE_CLEANUP(client, client_close)
@@ -32,13 +31,11 @@ DEFINE_CLEANUP(client, client_close)
  * Errors: what the server said, with its detail and request id, under the
  * code of its slug; ERR_UNREACHABLE when there was no answer.
  */
-MUST_CHECK
-enum err_code client_call(struct client *client, const char *method,
+MUST_CHECK enum err_code client_call(struct client *client, const char *method,
     const char *path, const json_t *body, json_t **answer_out, struct err *err);
 
 /* Follows "next" from page to page; *items_out is the array of all items. */
-MUST_CHECK
-enum err_code client_list(struct client *client, const char *path,
+MUST_CHECK enum err_code client_list(struct client *client, const char *path,
     json_t **items_out, struct err *err);
 
 /*
@@ -46,8 +43,7 @@ enum err_code client_list(struct client *client, const char *path,
  * one whose DER has the SHA-256 FINGERPRINT: the pin makes it trusted.
  * Errors: ERR_POLICY when none fits.
  */
-MUST_CHECK
-enum err_code client_fetch_root(const char *url,
+MUST_CHECK enum err_code client_fetch_root(const char *url,
     const uint8_t fingerprint[static 32], struct buf *pem, struct err *err);
 
 /* Appends TEXT percent-encoded to a path or query. */

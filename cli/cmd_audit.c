@@ -43,10 +43,8 @@ static const struct column verified[] = {
 static enum err_code verify(
     const struct options *options, struct audit_head *head, struct err *err)
 {
-	OWNED(config)
-	config = NULL;
-	OWNED(store)
-	store = NULL;
+	OWNED(config) config = NULL;
+	OWNED(store) store = NULL;
 	struct store_options where = {
 	    .path = options_get(options, "offline"), .read_only = true};
 	enum err_code code;

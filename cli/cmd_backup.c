@@ -20,10 +20,8 @@ const struct option_spec backup_options[] = {{0}};
 static enum err_code copy_store(
     const struct options *options, uint64_t *entries, struct err *err)
 {
-	OWNED(config)
-	config = NULL;
-	OWNED(store)
-	store = NULL;
+	OWNED(config) config = NULL;
+	OWNED(store) store = NULL;
 	struct audit_head head;
 	enum err_code code;
 

@@ -96,8 +96,7 @@ int cert_show_run(const struct options *options)
 	OWNED_STR(path) =
 	    call_path("/certificates/", options_arg(options, 0), "");
 
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(answer) = NULL;
 	struct err err = {0};
 	enum err_code code;
@@ -155,8 +154,7 @@ static enum err_code read_input(struct buf *out, struct err *err)
 static enum err_code issue(
     const struct options *options, json_t **answer_out, struct err *err)
 {
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(body) = json_object();
 	OWNED_BUF(csr);
 	OWNED_STR(path) = call_path(

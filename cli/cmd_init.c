@@ -153,8 +153,7 @@ static enum err_code make_server(struct instance *instance, struct err *err)
 static enum err_code record_admin(
     struct store *store, const struct certificate *certificate, struct err *err)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	OWNED_STR(serial) = serial_format(&certificate->serial);
 	OWNED_STR(object) = mem_printf("serial:%s", serial);
 	char name[] = "admin";
@@ -178,12 +177,9 @@ static enum err_code record_admin(
 
 static enum err_code make_admin(struct instance *instance, struct err *err)
 {
-	OWNED(names)
-	names = names_new();
-	OWNED(secret)
-	key = NULL;
-	OWNED(certificate)
-	certificate = NULL;
+	OWNED(names) names = names_new();
+	OWNED(secret) key = NULL;
+	OWNED(certificate) certificate = NULL;
 	OWNED_STR(cert_path) = fs_join(instance->config->dir, "admin/cert.pem");
 	OWNED_STR(key_path) = fs_join(instance->config->dir, "admin/key.pem");
 	enum err_code code;
@@ -285,8 +281,7 @@ static char *absolute(const char *path)
 int init_run(const struct options *options)
 {
 	__attribute__((cleanup(instance_close))) struct instance instance = {0};
-	OWNED(ceremony_result)
-	result = NULL;
+	OWNED(ceremony_result) result = NULL;
 	OWNED_STR(dir) = absolute(options_get(options, "dir"));
 	OWNED_STR(pin_file) = absolute(options_get(options, "pin-file"));
 	bool existed = fs_exists(dir), fresh = setup_is_fresh(dir);

@@ -51,8 +51,7 @@ static json_t *crls_of(const json_t *issuers)
 
 int crl_list_run(const struct options *options)
 {
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(issuers) = NULL;
 	struct err err = {0};
 	enum err_code code;

@@ -25,8 +25,7 @@ const struct option_spec policy_show_options[] = {{0}};
 
 int policy_show_run(const struct options *options)
 {
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(answer) = NULL;
 	OWNED_STR(path) = call_path("/policies/", options_arg(options, 0), "");
 	struct err err = {0};
@@ -48,8 +47,7 @@ const struct option_spec policy_check_options[] = {{0}};
 
 int policy_check_run(const struct options *options)
 {
-	OWNED(policy)
-	policy = NULL;
+	OWNED(policy) policy = NULL;
 	OWNED_BUF(text);
 	struct err err = {0};
 	enum err_code code =

@@ -52,8 +52,7 @@ static void print_status(const json_t *status)
 
 int status_run(const struct options *options)
 {
-	OWNED(client)
-	client = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(status) = NULL;
 	struct err err = {0};
 	enum err_code code;

@@ -160,12 +160,9 @@ enum err_code node_enroll(
 {
 	uint8_t fingerprint[32];
 	OWNED_BUF(root);
-	OWNED(secret)
-	token = NULL;
-	OWNED(secret)
-	key = NULL;
-	OWNED(client)
-	client = NULL;
+	OWNED(secret) token = NULL;
+	OWNED(secret) key = NULL;
+	OWNED(client) client = NULL;
 	OWNED_JSON(state) = first_state(order);
 	enum err_code code;
 
@@ -217,10 +214,8 @@ enum err_code node_renew(const char *dir, json_t *state, struct err *err)
 	OWNED_STR(ca) = fs_join(dir, "ca.pem");
 	OWNED_STR(cert) = fs_join(dir, "fullchain.pem");
 	OWNED_STR(held) = fs_join(dir, "key.pem");
-	OWNED(secret)
-	key = NULL;
-	OWNED(client)
-	client = NULL;
+	OWNED(secret) key = NULL;
+	OWNED(client) client = NULL;
 	enum err_code code;
 
 	if (text_of(state, "url") == NULL ||

@@ -19,16 +19,14 @@ struct node_order {
  * asked for, and a token already spent on it still gets its certificate.
  * STATE_OUT is what agent.json then holds.
  */
-MUST_CHECK
-enum err_code node_enroll(
+MUST_CHECK enum err_code node_enroll(
     const struct node_order *order, json_t **state_out, struct err *err);
 
 /*
  * Renews with a new key and the certificate held.  Changes STATE, whose
  * "reload" then says that the database has not been told yet.
  */
-MUST_CHECK
-enum err_code node_renew(const char *dir, json_t *state, struct err *err);
+MUST_CHECK enum err_code node_renew(const char *dir, json_t *state, struct err *err);
 
 /* Seconds of the times in STATE ("renew_after", "not_after"); 0 when absent. */
 int64_t node_time(const json_t *state, const char *field);

@@ -230,8 +230,7 @@ enum err_code outdir_write_state(
 static enum err_code read_pem(
     const char *path, struct secret **pem_out, struct err *err)
 {
-	OWNED(secret)
-	text = NULL;
+	OWNED(secret) text = NULL;
 	enum err_code code = secret_from_file(path, KEY_PEM_MAX, &text, err);
 
 	if (code != ERR_OK)
@@ -247,8 +246,7 @@ enum err_code outdir_pending_key(const char *dir, const char *type,
     struct secret **key_pem_out, struct err *err)
 {
 	OWNED_STR(path) = fs_join(dir, PENDING);
-	OWNED(secret)
-	key = NULL;
+	OWNED(secret) key = NULL;
 	enum err_code code;
 
 	if (fs_exists(path)) {

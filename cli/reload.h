@@ -12,7 +12,6 @@
  * signals that it would have without us; after SECONDS it and its children are
  * killed.  Errors: ERR_INTERNAL for any end but status 0.
  */
-MUST_CHECK
-enum err_code reload_run(const char *command, int seconds, struct err *err);
+MUST_CHECK enum err_code reload_run(const char *command, int seconds, struct err *err);
 
 #endif

@@ -73,8 +73,7 @@ static char *take(const char *given, const char *dir, const char *name)
 enum err_code session_open(
     const struct options *options, struct client **client_out, struct err *err)
 {
-	OWNED(config)
-	config = NULL;
+	OWNED(config) config = NULL;
 	OWNED_STR(own_url) = NULL;
 	const char *url = options_get(options, "url");
 	const char *dir = NULL;

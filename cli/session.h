@@ -15,14 +15,12 @@ extern const struct option_spec session_options[];
  * of the configuration (--config, SIGNET_CONFIG): its API listener, its root,
  * and its first admin.  Errors: ERR_CONFIG, saying which option is missing.
  */
-MUST_CHECK
-enum err_code session_open(
+MUST_CHECK enum err_code session_open(
     const struct options *options, struct client **client_out, struct err *err);
 
 /* The configuration that --config or SIGNET_CONFIG names.
  * Errors: ERR_CONFIG. */
-MUST_CHECK
-enum err_code session_config(
+MUST_CHECK enum err_code session_config(
     const struct options *options, struct config **config_out, struct err *err);
 
 bool session_wants_json(const struct options *options);

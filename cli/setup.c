@@ -95,10 +95,8 @@ static enum err_code write_pin(
     const char *dir, const char *name, struct err *err)
 {
 	OWNED_STR(path) = fs_join(dir, name);
-	OWNED(secret)
-	octets = secret_new(PIN_OCTETS);
-	OWNED(secret)
-	text = secret_new(2 * PIN_OCTETS + 1);
+	OWNED(secret) octets = secret_new(PIN_OCTETS);
+	OWNED(secret) text = secret_new(2 * PIN_OCTETS + 1);
 
 	if (RAND_priv_bytes(secret_data(octets), PIN_OCTETS) != 1)
 		return err_fail_crypto(err, "drawing a PIN");

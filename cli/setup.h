@@ -31,10 +31,8 @@ struct setup {
  * last of all, so that a folder with signet.yaml is a whole instance.
  * Errors: ERR_EXISTS for a folder that is not empty; ERR_USAGE; ERR_IO.
  */
-MUST_CHECK
-enum err_code setup_folder(const struct setup *setup, struct err *err);
-MUST_CHECK
-enum err_code setup_finish(const char *dir, struct err *err);
+MUST_CHECK enum err_code setup_folder(const struct setup *setup, struct err *err);
+MUST_CHECK enum err_code setup_finish(const char *dir, struct err *err);
 /* DIR is absent or empty: what will be in it is ours. */
 bool setup_is_fresh(const char *dir);
 /* Removes what is in DIR, and DIR itself: after a failure in a fresh folder. */

@@ -12,7 +12,6 @@
  * configuration (SOFTHSM2_CONF, else the system's).  False when a sync failed;
  * true with a line in the log when the directory is not known.
  */
-MUST_CHECK
-bool durable_softhsm(void);
+MUST_CHECK bool durable_softhsm(void);
 
 #endif

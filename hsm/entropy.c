@@ -36,8 +36,7 @@ void entropy_free(struct entropy *entropy)
 
 static enum wire_status refill(struct entropy *entropy, struct fault *fault)
 {
-	OWNED(secret)
-	own = secret_new(BLOCK_SIZE);
+	OWNED(secret) own = secret_new(BLOCK_SIZE);
 	uint8_t *block = secret_data(entropy->block);
 	const uint8_t *mix = secret_data(own);
 	CK_RV rv = token_functions(entropy->token)

@@ -14,8 +14,7 @@ struct entropy *entropy_new(struct token *token) /* borrowed */
 void entropy_free(struct entropy *entropy); /* NULL-safe, wiped */
 DEFINE_CLEANUP(entropy, entropy_free)
 
-MUST_CHECK
-enum wire_status entropy_draw(
+MUST_CHECK enum wire_status entropy_draw(
     struct entropy *entropy, uint8_t *out, size_t len, struct fault *fault);
 
 #endif

@@ -17,12 +17,10 @@ struct generate {
 
 /* *uri_out is malloc'd; SPKI is appended to.
  * Errors: WIRE_BAD_REQUEST, WIRE_EXISTS, WIRE_UNSAFE, WIRE_REFUSED. */
-MUST_CHECK
-enum wire_status generate_pair(const struct generate *generate,
+MUST_CHECK enum wire_status generate_pair(const struct generate *generate,
     enum hsm_key_type type, char **uri_out, struct buf *spki,
     struct fault *fault);
-MUST_CHECK
-enum wire_status generate_secret(const struct generate *generate,
+MUST_CHECK enum wire_status generate_secret(const struct generate *generate,
     enum hsm_secret_use use, char **uri_out, struct fault *fault);
 
 #endif

@@ -24,16 +24,13 @@ struct item {
 };
 
 /* Handles that fit, at most MAX; *count_out may be MAX where there are more. */
-MUST_CHECK
-enum wire_status item_find(struct token *token, struct template *wanted,
+MUST_CHECK enum wire_status item_find(struct token *token, struct template *wanted,
     CK_OBJECT_HANDLE *handles, size_t max, size_t *count_out,
     struct fault *fault);
-MUST_CHECK
-enum wire_status item_read(struct token *token, CK_OBJECT_HANDLE handle,
+MUST_CHECK enum wire_status item_read(struct token *token, CK_OBJECT_HANDLE handle,
     struct item *item_out, struct fault *fault);
 /* One attribute of at most MAX octets; *len_out 0 when the object has none. */
-MUST_CHECK
-enum wire_status item_attribute(struct token *token, CK_OBJECT_HANDLE handle,
+MUST_CHECK enum wire_status item_attribute(struct token *token, CK_OBJECT_HANDLE handle,
     CK_ATTRIBUTE *attribute, struct fault *fault);
 
 const char *item_kind(const struct item *item);

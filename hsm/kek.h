@@ -29,24 +29,20 @@ DEFINE_CLEANUP(kek_cache, kek_cache_free)
 unsigned kek_cache_count(const struct kek_cache *cache);
 
 /* Makes a key and writes it, wrapped by ROOT, to BLOB; nothing of it stays. */
-MUST_CHECK
-enum wire_status kek_new(struct kek_cache *cache, const struct key *root,
+MUST_CHECK enum wire_status kek_new(struct kek_cache *cache, const struct key *root,
     uint8_t blob[static KEK_BLOB_SIZE], struct fault *fault);
 
 /* The session object of BLOB.  Errors: WIRE_UNWRAP when ROOT did not wrap it.
  */
-MUST_CHECK
-enum wire_status kek_load(struct kek_cache *cache, const struct key *root,
+MUST_CHECK enum wire_status kek_load(struct kek_cache *cache, const struct key *root,
     struct bytes blob, CK_OBJECT_HANDLE *kek_out, struct fault *fault);
 
 /* Appends IV || ciphertext || tag.  The IV is drawn here, never given. */
-MUST_CHECK
-enum wire_status kek_seal(struct kek_cache *cache, CK_OBJECT_HANDLE kek,
+MUST_CHECK enum wire_status kek_seal(struct kek_cache *cache, CK_OBJECT_HANDLE kek,
     struct bytes aad, struct bytes plaintext, struct buf *sealed,
     struct fault *fault);
 /* Appends the plaintext.  Errors: WIRE_UNWRAP for every cause in the data. */
-MUST_CHECK
-enum wire_status kek_open(struct kek_cache *cache, CK_OBJECT_HANDLE kek,
+MUST_CHECK enum wire_status kek_open(struct kek_cache *cache, CK_OBJECT_HANDLE kek,
     struct bytes aad, struct bytes sealed, struct buf *plaintext,
     struct fault *fault);
 

@@ -35,14 +35,12 @@ DEFINE_CLEANUP(keyring, keyring_free)
  * none or several fit, or the URI names another token or class; WIRE_UNSAFE;
  * WIRE_REFUSED when it is not for ROLE.
  */
-MUST_CHECK
-enum wire_status keyring_get(struct keyring *ring, struct bytes uri,
+MUST_CHECK enum wire_status keyring_get(struct keyring *ring, struct bytes uri,
     enum key_role role, const struct key **key_out, struct fault *fault);
 
 /* Reads the key as the token has it now, whatever its use.  One that is gone or
  * unsafe is forgotten, with its copy.  Errors: as keyring_get. */
-MUST_CHECK
-enum wire_status keyring_check(struct keyring *ring, struct bytes uri,
+MUST_CHECK enum wire_status keyring_check(struct keyring *ring, struct bytes uri,
     struct item *object_out, struct fault *fault);
 
 #endif

@@ -381,10 +381,8 @@ static enum wire_status init_with_pins(struct module *module,
 enum wire_status module_init_token(
     struct module *module, const struct module_init *init, struct fault *fault)
 {
-	OWNED(secret)
-	so_pin = NULL;
-	OWNED(secret)
-	pin = NULL;
+	OWNED(secret) so_pin = NULL;
+	OWNED(secret) pin = NULL;
 	uint8_t label[LABEL_SIZE];
 	enum wire_status status = pad_label(init->label, label, fault);
 

@@ -11,8 +11,7 @@
 struct module;
 
 /* PATH is absolute.  Errors: WIRE_CONFIG. */
-MUST_CHECK
-enum wire_status module_open(
+MUST_CHECK enum wire_status module_open(
     const char *path, struct module **module_out, struct fault *fault);
 /* C_Finalize.  The library stays mapped: drivers crash in their destructors. */
 void module_close(struct module *module);
@@ -31,8 +30,7 @@ struct module_slot {
  * Errors: WIRE_CONFIG when URI is malformed, names what is no token's, fits
  * none or several; DEVICE_GONE.
  */
-MUST_CHECK
-enum wire_status module_find_token(struct module *module, const char *uri,
+MUST_CHECK enum wire_status module_find_token(struct module *module, const char *uri,
     struct module_slot *slot_out, struct fault *fault);
 
 struct module_init {
@@ -42,8 +40,7 @@ struct module_init {
 };
 /* Makes a token in the first slot that has none, with both PINs.
  * Errors: WIRE_EXISTS when a token has the label; WIRE_CONFIG. */
-MUST_CHECK
-enum wire_status module_init_token(
+MUST_CHECK enum wire_status module_init_token(
     struct module *module, const struct module_init *init, struct fault *fault);
 
 #endif

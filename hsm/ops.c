@@ -257,8 +257,7 @@ static enum wire_status op_data_key(struct ops *ops, struct reader *fields,
 	const struct kek_fields from = read_kek(fields);
 	const size_t len = reader_u16(fields);
 	const uint8_t wanted = reader_u8(fields);
-	OWNED(secret)
-	key = NULL;
+	OWNED(secret) key = NULL;
 	CK_OBJECT_HANDLE kek = 0;
 	enum wire_status status;
 	size_t start;

@@ -21,8 +21,7 @@ struct ops {
  * token.
  * WIRE_DEVICE_GONE, WIRE_PIN and WIRE_CONFIG end the worker.
  */
-MUST_CHECK
-enum wire_status ops_run(struct ops *ops, uint8_t op, struct reader fields,
+MUST_CHECK enum wire_status ops_run(struct ops *ops, uint8_t op, struct reader fields,
     struct buf *out, struct fault *fault);
 
 #endif

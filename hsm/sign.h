@@ -14,13 +14,11 @@ struct signature {
 /* MECHANISM is an enum hsm_mechanism as it came.
  * Errors: WIRE_BAD_REQUEST for data that do not belong to it; WIRE_REFUSED when
  * it is not for this key. */
-MUST_CHECK
-enum wire_status sign_data(struct token *token, const struct key *key,
+MUST_CHECK enum wire_status sign_data(struct token *token, const struct key *key,
     uint8_t mechanism, struct bytes data, struct signature *signature_out,
     struct fault *fault);
 /* HMAC-SHA-256, 32 octets. */
-MUST_CHECK
-enum wire_status sign_hmac(struct token *token, const struct key *key,
+MUST_CHECK enum wire_status sign_hmac(struct token *token, const struct key *key,
     struct bytes data, struct signature *mac_out, struct fault *fault);
 
 #endif

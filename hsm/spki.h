@@ -11,12 +11,10 @@
 /* POINT is CKA_EC_POINT: a DER OCTET STRING, or the bare point as some tokens
  * give it; uncompressed, on the curve of TYPE (SEC 1 2.3.3).  Errors:
  * ERR_CRYPTO. */
-MUST_CHECK
-enum err_code spki_from_point(enum hsm_key_type type, struct bytes point,
+MUST_CHECK enum err_code spki_from_point(enum hsm_key_type type, struct bytes point,
     struct buf *spki, struct err *err);
 /* Exactly the size of TYPE, exponent 65537.  Errors: ERR_CRYPTO. */
-MUST_CHECK
-enum err_code spki_from_modulus(enum hsm_key_type type, struct bytes modulus,
+MUST_CHECK enum err_code spki_from_modulus(enum hsm_key_type type, struct bytes modulus,
     struct bytes exponent, struct buf *spki, struct err *err);
 
 #endif

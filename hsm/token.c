@@ -48,8 +48,7 @@ static enum wire_status check_pin_state(
  */
 static enum wire_status log_in(struct token *token, struct fault *fault)
 {
-	OWNED(secret)
-	pin = NULL;
+	OWNED(secret) pin = NULL;
 	struct err err = {0};
 	enum wire_status status;
 	CK_RV rv;
@@ -98,8 +97,7 @@ enum wire_status token_open(struct module *module,
     const struct token_options *options, struct token **token_out,
     struct fault *fault)
 {
-	OWNED(token)
-	token = mem_zalloc(sizeof(*token));
+	OWNED(token) token = mem_zalloc(sizeof(*token));
 	enum wire_status status;
 
 	token->p11 = module_functions(module);

@@ -26,8 +26,7 @@ struct token_options {
  * borrowed as long as the token lives.
  * Errors: WIRE_PIN (wrong, locked, or one try left), WIRE_CONFIG, DEVICE_GONE.
  */
-MUST_CHECK
-enum wire_status token_open(struct module *module,
+MUST_CHECK enum wire_status token_open(struct module *module,
     const struct token_options *options, struct token **token_out,
     struct fault *fault);
 void token_close(struct token *token);
@@ -41,15 +40,12 @@ const CK_TOKEN_INFO *token_info(const struct token *token);
 uint64_t token_epoch(const struct token *token);
 
 /* Replaces the session for operations.  False when none can be opened. */
-MUST_CHECK
-bool token_renew(struct token *token);
+MUST_CHECK bool token_renew(struct token *token);
 /* Both sessions stand and are logged in. */
-MUST_CHECK
-bool token_healthy(struct token *token);
+MUST_CHECK bool token_healthy(struct token *token);
 /* Closes all sessions, opens them again and logs in once; reads the PIN file
  * again, since the PIN is not kept.  Where a wrong PIN has been tried since the
  * last login it does not try, WIRE_DEVICE_GONE.  Errors: as token_open. */
-MUST_CHECK
-enum wire_status token_recover(struct token *token, struct fault *fault);
+MUST_CHECK enum wire_status token_recover(struct token *token, struct fault *fault);
 
 #endif

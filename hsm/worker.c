@@ -140,12 +140,9 @@ static enum wire_status serve(struct worker *worker)
 static enum wire_status serve_token(struct worker *worker,
     const struct worker_options *options, struct token *token)
 {
-	OWNED(entropy)
-	entropy = entropy_new(token);
-	OWNED(keyring)
-	ring = keyring_new(token);
-	OWNED(kek_cache)
-	keks = kek_cache_new(token, entropy,
+	OWNED(entropy) entropy = entropy_new(token);
+	OWNED(keyring) ring = keyring_new(token);
+	OWNED(kek_cache) keks = kek_cache_new(token, entropy,
 	    options->kek_limit > 0 ? options->kek_limit : KEK_CACHE_DEFAULT);
 
 	worker->ops = (struct ops){token, ring, entropy, keks};
@@ -161,10 +158,8 @@ static enum wire_status open_and_serve(
 	const struct token_options token_options = {
 	    options->token, options->pin_file};
 	struct fault fault = {.status = WIRE_OK};
-	OWNED(module)
-	module = NULL;
-	OWNED(token)
-	token = NULL;
+	OWNED(module) module = NULL;
+	OWNED(token) token = NULL;
 	enum wire_status status = module_open(options->module, &module, &fault);
 
 	if (status == WIRE_OK)

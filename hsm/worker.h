@@ -16,7 +16,6 @@ struct worker_options {
  * Logs in, says so on FD, and answers requests until the other side closes or
  * the token is gone.  Returns what it ended with: WIRE_OK after a close.
  */
-MUST_CHECK
-enum wire_status worker_run(const struct worker_options *options, int fd);
+MUST_CHECK enum wire_status worker_run(const struct worker_options *options, int fd);
 
 #endif

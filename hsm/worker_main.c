@@ -139,8 +139,7 @@ static enum wire_status init_token(const struct arguments *arguments)
 	const struct module_init init = {arguments->label,
 	    arguments->so_pin_file, arguments->worker.pin_file};
 	struct fault fault = {.status = WIRE_OK};
-	OWNED(module)
-	module = NULL;
+	OWNED(module) module = NULL;
 	enum wire_status status =
 	    module_open(arguments->worker.module, &module, &fault);
 

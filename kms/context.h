@@ -16,8 +16,7 @@ DEFINE_CLEANUP(context, context_free)
 
 /* Adds a pair; the order of adding does not matter.
  * Errors: ERR_BAD_FIELD: empty or repeated name, not UTF-8, past the bounds. */
-MUST_CHECK
-enum err_code context_add(struct context *context, const char *name,
+MUST_CHECK enum err_code context_add(struct context *context, const char *name,
     const char *value, struct err *err);
 
 /* The pairs in the order of their names, each part with its length: two

@@ -54,8 +54,7 @@ enum err_code datakey_make(struct keyring *ring, const struct datakey_use *use,
     int64_t bits, struct secret **plaintext_out, struct buf *ciphertext_text,
     uint32_t *version_out, struct err *err)
 {
-	OWNED(key_info)
-	info = NULL;
+	OWNED(key_info) info = NULL;
 	OWNED_BUF(aad);
 	OWNED_BUF(sealed);
 	struct kek_record record;
@@ -123,8 +122,7 @@ enum err_code datakey_unwrap(struct keyring *ring,
     const struct datakey_use *use, struct bytes ciphertext_text,
     struct secret **plaintext_out, uint32_t *version_out, struct err *err)
 {
-	OWNED(key_info)
-	info = NULL;
+	OWNED(key_info) info = NULL;
 	OWNED_BUF(raw);
 	OWNED_BUF(aad);
 	struct parts parts;

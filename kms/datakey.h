@@ -24,8 +24,7 @@ struct datakey_use {
  * BITS: 128, 256, 384 or 512.  PLAINTEXT_OUT may be NULL: not wanted.
  * Errors: ERR_NOT_FOUND, ERR_KEY_DISABLED, ERR_BAD_FIELD (bits).  Waits.
  */
-MUST_CHECK
-enum err_code datakey_make(struct keyring *ring, const struct datakey_use *use,
+MUST_CHECK enum err_code datakey_make(struct keyring *ring, const struct datakey_use *use,
     int64_t bits, struct secret **plaintext_out, struct buf *ciphertext_text,
     uint32_t *version_out, struct err *err);
 
@@ -34,8 +33,7 @@ enum err_code datakey_make(struct keyring *ring, const struct datakey_use *use,
  * (context, cluster, key, version, format, tag); ERR_NOT_FOUND,
  * ERR_KEY_DISABLED.  Waits.
  */
-MUST_CHECK
-enum err_code datakey_unwrap(struct keyring *ring,
+MUST_CHECK enum err_code datakey_unwrap(struct keyring *ring,
     const struct datakey_use *use, struct bytes ciphertext_text,
     struct secret **plaintext_out, uint32_t *version_out, struct err *err);
 

@@ -239,8 +239,7 @@ enum err_code keyring_create(struct keyring *ring, const char *cluster,
 		    "name %s: a key's name is 1 to 63 of a-z, 0-9 and '-', "
 		    "not beginning or ending with '-'",
 		    err_quote_str(name));
-	OWNED(key_info)
-	info = mem_zalloc(sizeof(*info));
+	OWNED(key_info) info = mem_zalloc(sizeof(*info));
 	info->cluster = mem_strdup(cluster);
 	info->name = mem_strdup(name);
 	info->version = 1;
@@ -308,8 +307,7 @@ static enum err_code read_state(
 enum err_code keyring_get(struct keyring *ring, const char *cluster,
     const char *name, struct key_info **info_out, struct err *err)
 {
-	OWNED(key_info)
-	info = NULL;
+	OWNED(key_info) info = NULL;
 	enum err_code code;
 
 	if ((code = keyring_lookup(ring, cluster, name, &info, err)) !=
@@ -331,8 +329,7 @@ static enum err_code read_names(struct keyring *ring, const char *cluster,
     const char *after, struct page *page, struct err *err)
 {
 	struct key prefix = KEY_INIT, from = KEY_INIT;
-	OWNED(scan)
-	scan = NULL;
+	OWNED(scan) scan = NULL;
 	struct bytes row, value;
 	bool more = true;
 	enum err_code code;

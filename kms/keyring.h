@@ -27,8 +27,7 @@ struct keyring;
 struct keyring_keys {
 	const char *root, *mac;
 };
-MUST_CHECK
-enum err_code keyring_open(struct store *store, struct hsm *hsm,
+MUST_CHECK enum err_code keyring_open(struct store *store, struct hsm *hsm,
     const struct keyring_keys *keys, struct keyring **ring_out,
     struct err *err);
 void keyring_close(struct keyring *ring);
@@ -50,27 +49,23 @@ DEFINE_CLEANUP(key_info, key_info_free)
  * absent.  The cluster is the caller's to check.
  * Errors: ERR_BAD_FIELD (name), those of the token.  Waits.
  */
-MUST_CHECK
-enum err_code keyring_create(struct keyring *ring, const char *cluster,
+MUST_CHECK enum err_code keyring_create(struct keyring *ring, const char *cluster,
     const char *name, struct batch *batch, struct key_info **info_out,
     struct err *err);
 /* Errors: ERR_NOT_FOUND, with the name; ERR_CORRUPT. */
-MUST_CHECK
-enum err_code keyring_get(struct keyring *ring, const char *cluster,
+MUST_CHECK enum err_code keyring_get(struct keyring *ring, const char *cluster,
     const char *name, struct key_info **info_out, struct err *err);
 /* A page in the order of names, after the name AFTER (NULL: from the start), at
  * most LIMIT; each of INFOS is the caller's.  One record that does not verify
  * fails the page: what is listed is true.
  * Errors: ERR_BAD_FIELD (AFTER is no name), ERR_CORRUPT.  Waits. */
-MUST_CHECK
-enum err_code keyring_list(struct keyring *ring, const char *cluster,
+MUST_CHECK enum err_code keyring_list(struct keyring *ring, const char *cluster,
     const char *after, size_t limit, struct key_info **infos, size_t *count_out,
     struct err *err);
 
 /* As keyring_get without the state, which keyring_kek() then judges: the short
  * way to use a key. */
-MUST_CHECK
-enum err_code keyring_lookup(struct keyring *ring, const char *cluster,
+MUST_CHECK enum err_code keyring_lookup(struct keyring *ring, const char *cluster,
     const char *name, struct key_info **info_out, struct err *err);
 
 /*
@@ -81,8 +76,7 @@ enum err_code keyring_lookup(struct keyring *ring, const char *cluster,
  * or the active version is missing), ERR_KEY_DISABLED (any state but enabled).
  */
 struct kek_record;
-MUST_CHECK
-enum err_code keyring_kek(struct keyring *ring, const struct key_info *info,
+MUST_CHECK enum err_code keyring_kek(struct keyring *ring, const struct key_info *info,
     uint32_t version, struct kek_record *record_out, struct err *err);
 /* Where KEKs are used: the pool, and the URI of the root KEK.  Borrowed. */
 struct hsm *keyring_hsm(struct keyring *ring);

@@ -41,8 +41,7 @@ static bool row_names(struct bytes row_key, struct key_info *info)
 bool key_record_read(
     struct bytes row_key, struct bytes value, struct key_info **info_out)
 {
-	OWNED(key_info)
-	info = mem_zalloc(sizeof(*info));
+	OWNED(key_info) info = mem_zalloc(sizeof(*info));
 	struct reader reader = reader_over(value);
 	uint8_t format = reader_u8(&reader);
 

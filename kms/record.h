@@ -24,13 +24,11 @@ void key_record_write(const struct key_info *info, struct buf *out);
 /* Cluster and name come from the key of the row, which the MAC of each version
  * binds; the state is that of the active version and is not set.  False for
  * octets that no version of this program wrote. */
-MUST_CHECK
-bool key_record_read(
+MUST_CHECK bool key_record_read(
     struct bytes row_key, struct bytes value, struct key_info **info_out);
 
 void kek_record_write(const struct kek_record *record, struct buf *out);
-MUST_CHECK
-bool kek_record_read(struct bytes value, struct kek_record *out);
+MUST_CHECK bool kek_record_read(struct bytes value, struct kek_record *out);
 
 struct key key_row(const char *cluster, const char *name);
 struct key kek_row(const uint8_t key_id[static KEY_ID_SIZE], uint32_t version);

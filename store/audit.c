@@ -71,8 +71,7 @@ static enum err_code walk_head(
 enum err_code audit_head(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
-	OWNED(chain)
-	chain = NULL;
+	OWNED(chain) chain = NULL;
 	OWNED_WALK(walk);
 	enum err_code code;
 
@@ -194,10 +193,8 @@ static bool same_state(const struct chain *a, const struct chain *b)
 enum err_code audit_verify(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
-	OWNED(chain)
-	chain = NULL;
-	OWNED(chain)
-	end = NULL;
+	OWNED(chain) chain = NULL;
+	OWNED(chain) end = NULL;
 	struct audit_head at, last;
 	enum err_code code;
 

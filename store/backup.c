@@ -77,8 +77,7 @@ static enum err_code draft_publish(
 
 static enum err_code verify_copy(const char *path, struct err *err)
 {
-	OWNED(store)
-	copy = NULL;
+	OWNED(store) copy = NULL;
 	struct audit_head head;
 	enum err_code code = store_open_copy(path, &copy, err);
 
@@ -135,8 +134,7 @@ static enum err_code restore_into(
 {
 	OWNED_STR(data) = fs_join(dir, FOLDER_DATA);
 	OWNED_STR(lock) = fs_join(dir, FOLDER_LOCK);
-	OWNED(store)
-	store = NULL;
+	OWNED(store) store = NULL;
 	const struct store_options options = {.path = dir, .read_only = true};
 	struct audit_head head;
 	enum err_code code = write_copy(copy, data, err);
@@ -155,8 +153,7 @@ static enum err_code restore_into(
 
 enum err_code store_restore(const char *path, const char *dir, struct err *err)
 {
-	OWNED(store)
-	copy = NULL;
+	OWNED(store) copy = NULL;
 	struct audit_head head;
 	bool made;
 	enum err_code code;

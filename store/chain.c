@@ -19,8 +19,7 @@ struct chain {
 
 enum err_code chain_new(struct chain **chain_out, struct err *err)
 {
-	OWNED(chain)
-	chain = mem_zalloc(sizeof(*chain));
+	OWNED(chain) chain = mem_zalloc(sizeof(*chain));
 
 	chain->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
 	chain->ctx = EVP_MD_CTX_new();

@@ -103,8 +103,7 @@ static enum err_code finish_open(struct engine *engine,
     const struct store_options *options, struct store **store_out,
     struct err *err)
 {
-	OWNED(store)
-	store = mem_zalloc(sizeof(*store));
+	OWNED(store) store = mem_zalloc(sizeof(*store));
 	enum err_code code;
 
 	store->engine = engine;
@@ -206,8 +205,7 @@ enum err_code scan_open(struct store *store, enum table table,
     struct err *err)
 {
 	const struct engine_ops *ops = store->engine->ops;
-	OWNED(scan)
-	scan = mem_zalloc(sizeof(*scan));
+	OWNED(scan) scan = mem_zalloc(sizeof(*scan));
 	enum err_code code;
 
 	scan->engine = store->engine;

@@ -112,8 +112,7 @@ static void commit(struct worker *worker, struct batch *batch)
 static void *work(void *arg)
 {
 	struct worker *worker = arg;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	for (uint64_t n = 1; !atomic_load(&stopping); n++) {
 		struct key serial = serial_of(worker->number, n);
@@ -168,8 +167,7 @@ static void bench_commits(uint32_t threads, int64_t seconds)
 
 static void bench_find(void)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	OWNED_BUF(value);
 	struct key serial = serial_of(1, 1);
 	struct err err = {0};

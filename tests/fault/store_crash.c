@@ -80,8 +80,7 @@ static void *commit_for_ever(void *arg)
 {
 	struct committer *committer = arg;
 	const struct audit_entry entry = {.action = "crash.put"};
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	for (;; committer->next.number++) {
 		struct key key = key_of(&committer->next);

@@ -74,14 +74,10 @@ static void found(struct fixture *fixture)
 	};
 	struct ceremony_plan plan = ceremony_default_plan();
 	OWNED_STR(so_pin) = fs_join(fixture->dir, "so-pin");
-	OWNED(ceremony_result)
-	result = NULL;
-	OWNED(store)
-	store = NULL;
-	OWNED(hsm)
-	hsm = NULL;
-	OWNED(ca)
-	ca = NULL;
+	OWNED(ceremony_result) result = NULL;
+	OWNED(store) store = NULL;
+	OWNED(hsm) hsm = NULL;
+	OWNED(ca) ca = NULL;
 	must(hsm_init_token(
 		 &options, "test", so_pin, fixture->config->hsm.pin_file, &err),
 	    &err);

@@ -624,8 +624,7 @@ static void renew_ok(const struct certificate *held, const char *csr)
 	assert_int_equal(x->reply.status, 201);
 	json_t *json = exchange_json(x);
 	OWNED_STR(serial) = member(json, "serial");
-	OWNED(certificate)
-	fresh = record_of(serial);
+	OWNED(certificate) fresh = record_of(serial);
 	assert_true(names_equal(fresh->names, held->names));
 	assert_int_equal(fresh->roles, ROLE_NODE);
 	json_decref(json);
@@ -642,8 +641,7 @@ static void a_certificate_renews_its_own_names_and_no_others(void **state)
 	make_cluster("renew");
 	OWNED_STR(token) = make_token("renew", "{}");
 	OWNED_STR(serial) = enrol_ok("renew", token, csr, 201);
-	OWNED(certificate)
-	held = record_of(serial);
+	OWNED(certificate) held = record_of(serial);
 	renew_ok(held, same);
 	renew_ok(held, nameless);
 	renew_refused(held, "renew", wider, ERR_POLICY);
@@ -659,8 +657,7 @@ static void a_certificate_that_is_revoked_expired_or_changed_renews_nothing(
 	make_cluster("stale");
 	OWNED_STR(token) = make_token("stale", "{}");
 	OWNED_STR(serial) = enrol_ok("stale", token, csr, 201);
-	OWNED(certificate)
-	held = record_of(serial);
+	OWNED(certificate) held = record_of(serial);
 	held->der[held->der_len - 1] ^= 1;
 	renew_refused(held, "stale", next, ERR_UNAUTHENTICATED);
 	held->der[held->der_len - 1] ^= 1;
@@ -701,11 +698,9 @@ static void a_retired_cluster_gets_nothing_and_its_certificates_are_revoked(
 	    201));
 	OWNED_STR(token) = make_token("retire", "{\"uses\":5}");
 	OWNED_STR(serial) = enrol_ok("retire", token, csr, 201);
-	OWNED(certificate)
-	held = record_of(serial);
+	OWNED(certificate) held = record_of(serial);
 	json_decref(run_ok(&retire, 200));
-	OWNED(certificate)
-	now = record_of(serial);
+	OWNED(certificate) now = record_of(serial);
 	assert_int_equal(now->state, CERTIFICATE_REVOKED);
 	assert_int_equal(now->reason, 5);
 	enrol_refused("retire", token, csr, ERR_UNAUTHENTICATED);

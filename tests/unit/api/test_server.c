@@ -357,8 +357,7 @@ static void documents_are_served_as_caches_want_them(void **state)
 /* A request for the status of SERIAL by the issuing CA. */
 static void ocsp_request(struct bytes serial, struct buf *der)
 {
-	OWNED(issuer_set)
-	issuers = ca_issuers(fixture.app->ca);
+	OWNED(issuer_set) issuers = ca_issuers(fixture.app->ca);
 	const struct issuer *issuer = issuer_set_find(issuers, "issuing-1");
 	static const uint8_t sha1[] = {
 	    0x30, 0x09, 0x06, 0x05, 0x2b, 0x0e, 0x03, 0x02, 0x1a, 0x05, 0x00};
@@ -589,8 +588,7 @@ static void a_key_that_waits_beside_its_place_is_taken_with_its_certificate(
 	OWNED_STR(text) = buf_to_str(&good);
 	EVP_PKEY *other = NULL;
 	free(csr_make("x", NULL, &other));
-	OWNED(secret)
-	pem = NULL;
+	OWNED(secret) pem = NULL;
 	assert_int_equal(rename(key, next), 0);
 	fixture_write(&fixture, name, "no key\n");
 	assert_ok(tls_reload(fixture.app->tls, &err));
@@ -691,14 +689,10 @@ static void draining_refuses_what_is_new_and_tells_so(void **state)
 
 static void write_admin(void)
 {
-	OWNED(names)
-	names = names_new();
-	OWNED(secret)
-	key = NULL;
-	OWNED(certificate)
-	record = NULL;
-	OWNED(issuer_set)
-	issuers = ca_issuers(fixture.app->ca);
+	OWNED(names) names = names_new();
+	OWNED(secret) key = NULL;
+	OWNED(certificate) record = NULL;
+	OWNED(issuer_set) issuers = ca_issuers(fixture.app->ca);
 	const struct issuer *root = issuer_set_find(issuers, "root");
 	OWNED_BUF(pem);
 	assert_ok(names_set_cn(names, BYTES_STR("admin"), &err));

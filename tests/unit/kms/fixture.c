@@ -90,8 +90,7 @@ void fixture_reopen(struct fixture *fixture)
 struct key_info *fixture_key(
     struct fixture *fixture, const char *cluster, const char *name)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	struct key_info *info = NULL;
 
 	assert_ok(keyring_create(fixture->ring, cluster, name, batch, &info,
@@ -105,8 +104,7 @@ struct key_info *fixture_key(
 void fixture_put(struct fixture *fixture, enum table table,
     const struct key *row, struct bytes value)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	batch_put(batch, table, key_bytes(row), value);
 	assert_ok(store_commit(fixture->store, batch, &fixture->err),

@@ -92,8 +92,7 @@ char *fixture_path(const struct fixture *fixture, const char *name)
 
 enum err_code put(struct store *store, const char *key, const char *value)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	struct err err;
 
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR(key), BYTES_STR(value));
@@ -145,8 +144,7 @@ void add_audit(struct batch *batch, const char *object)
 
 void assert_audit(struct store *store, const char *object)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	struct err err;
 
 	add_audit(batch, object);

@@ -73,8 +73,7 @@ static bool check_every_text(
 static void an_entry_is_read_as_it_was_given(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	const struct audit_entry entry = {
 	    .sequence = 77, /* ignored, as is the time */
 	    .time_ms = 1,
@@ -112,8 +111,7 @@ static void an_empty_log_has_a_head_of_zeros(void **state)
 static void entries_are_numbered_from_one_in_their_order(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	struct seen seen = {0};
 
 	add_audit(batch, "a");
@@ -227,8 +225,7 @@ static void the_chain_goes_on_over_a_reopening(void **state)
 static void a_log_of_several_pages_verifies(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	for (unsigned i = 0; i < 3; i++) {
 		for (unsigned j = 0; j < 4096; j++)
@@ -244,8 +241,7 @@ static void a_log_of_several_pages_verifies(void **state)
 static void a_refused_batch_leaves_no_entry(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	assert_put(f->store, "a", "1");
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR("a"));
@@ -464,8 +460,7 @@ static void verification_finds_a_head_that_was_set_back(void **state)
 static void a_removed_head_is_found_and_nothing_more_is_written(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	struct raw raw;
 
 	add_entries(f, 3);
@@ -528,8 +523,7 @@ static void make_record(struct buf *record)
 {
 	const struct audit_entry entry = {
 	    .action = "a.b", .actor = "system", .detail = "why"};
-	OWNED(chain)
-	chain = NULL;
+	OWNED(chain) chain = NULL;
 	OWNED_BUF(body);
 	struct err err;
 

@@ -127,8 +127,7 @@ static void a_backup_leaves_out_pages_that_are_free(void **state)
 	struct fixture *f = *state;
 	OWNED_STR(before) = fixture_path(f, "before");
 	OWNED_STR(after) = fixture_path(f, "after");
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	uint8_t big[100000] = {1};
 	struct stat with, without;
 
@@ -267,8 +266,7 @@ static struct key loaded_key(uint32_t number, uint32_t n)
 static void *load(void *arg)
 {
 	struct loader *loader = arg;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	for (uint32_t n = 0; !atomic_load(loader->stop); n++) {
 		struct key key = loaded_key(loader->number, n);
@@ -370,8 +368,7 @@ static bool await(int fd)
 static int inspect(const char *path, const char *copy)
 {
 	const struct store_options options = {.path = path, .read_only = true};
-	OWNED(store)
-	store = NULL;
+	OWNED(store) store = NULL;
 	OWNED_BUF(value);
 	struct audit_head head;
 	struct err err = {0};
@@ -442,8 +439,7 @@ static void read_and_wait_for_death(const char *path, int ready)
 static uint64_t growth_by_rewriting(struct fixture *f)
 {
 	struct store_stats before, after;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	uint8_t value[40000] = {1};
 
 	store_stats(f->store, &before);

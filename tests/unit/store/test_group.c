@@ -218,8 +218,7 @@ static struct batch *putting_too_much(void)
 static void a_batch_that_does_not_fit_fails_and_the_next_one_fits(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = putting_too_much();
+	OWNED(batch) batch = putting_too_much();
 
 	assert_int_equal(fixture_open(f, SMALL_MAP), ERR_OK);
 	assert_int_equal(
@@ -388,8 +387,7 @@ static void *count_up(void *arg)
 		struct err err;
 
 		do {
-			OWNED(batch)
-			batch = batch_new();
+			OWNED(batch) batch = batch_new();
 
 			add_one(store, batch);
 			code = store_commit(store, batch, &err);

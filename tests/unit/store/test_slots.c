@@ -9,8 +9,7 @@
 
 static void every_slot_is_given_once(void **state)
 {
-	OWNED(slots)
-	slots = slots_new(5);
+	OWNED(slots) slots = slots_new(5);
 	bool seen[5] = {false};
 	unsigned slot;
 
@@ -25,8 +24,7 @@ static void every_slot_is_given_once(void **state)
 
 static void no_slot_is_given_when_all_are_taken(void **state)
 {
-	OWNED(slots)
-	slots = slots_new(2);
+	OWNED(slots) slots = slots_new(2);
 	unsigned a, b, c;
 
 	(void)state;
@@ -42,8 +40,7 @@ static void no_slot_is_given_when_all_are_taken(void **state)
 
 static void a_thread_is_given_its_slot_again(void **state)
 {
-	OWNED(slots)
-	slots = slots_new(8);
+	OWNED(slots) slots = slots_new(8);
 	unsigned first, again;
 
 	(void)state;
@@ -78,8 +75,7 @@ static void *take_and_count(void *arg)
 
 static void threads_never_hold_the_same_slot(void **state)
 {
-	OWNED(slots)
-	slots = slots_new(ARRAY_LEN(counts));
+	OWNED(slots) slots = slots_new(ARRAY_LEN(counts));
 	pthread_t threads[THREADS];
 
 	(void)state;

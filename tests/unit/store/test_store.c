@@ -77,8 +77,7 @@ static void a_revision_begins_at_one_and_grows_by_one(void **state)
 static void tables_do_not_see_each_other(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	uint64_t count = 9;
 
 	batch_put(batch, TABLE_KEYS, BYTES_STR("a"), BYTES_STR("key"));
@@ -96,8 +95,7 @@ static void a_later_change_of_a_key_in_a_batch_replaces_the_earlier(
     void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	assert_put(f->store, "b", "old");
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR("a"), BYTES_STR("1"));
@@ -115,8 +113,7 @@ static void a_later_change_of_a_key_in_a_batch_replaces_the_earlier(
 static void deleting_removes_and_absence_is_no_error(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	assert_put(f->store, "a", "1");
 	batch_delete(batch, TABLE_CLUSTERS, BYTES_STR("a"));
@@ -128,8 +125,7 @@ static void deleting_removes_and_absence_is_no_error(void **state)
 static void a_committed_batch_is_empty_and_can_be_used_again(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	assert_true(batch_is_empty(batch));
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR("a"), BYTES_STR("1"));
@@ -145,8 +141,7 @@ static void a_committed_batch_is_empty_and_can_be_used_again(void **state)
 static void an_empty_batch_commits_without_a_write(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	struct store_stats stats;
 
 	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
@@ -216,8 +211,7 @@ static void assert_model(struct fixture *f, const uint64_t model[MODEL_KEYS])
 static void random_changes_leave_what_a_model_says(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 	uint64_t model[MODEL_KEYS] = {0};
 	unsigned seed = 7;
 
@@ -236,8 +230,7 @@ static void random_changes_leave_what_a_model_says(void **state)
 
 static enum err_code put_if_absent(struct fixture *f, const char *key)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR(key));
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR(key), BYTES_STR("new"));
@@ -267,8 +260,7 @@ static void a_present_key_fails_require_absent_and_nothing_is_changed(
 
 static enum err_code put_at(struct fixture *f, uint64_t revision)
 {
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	batch_require_revision(batch, TABLE_CLUSTERS, BYTES_STR("a"), revision);
 	batch_put(batch, TABLE_CLUSTERS, BYTES_STR("a"), BYTES_STR("new"));
@@ -309,10 +301,8 @@ static void revision_zero_requires_absence(void **state)
 static void a_refused_batch_is_unchanged_and_can_be_tried_again(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
-	OWNED(batch)
-	away = batch_new();
+	OWNED(batch) batch = batch_new();
+	OWNED(batch) away = batch_new();
 
 	assert_put(f->store, "a", "old");
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR("a"));
@@ -328,8 +318,7 @@ static void a_refused_batch_is_unchanged_and_can_be_tried_again(void **state)
 static void a_precondition_without_a_change_is_judged_too(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(batch)
-	batch = batch_new();
+	OWNED(batch) batch = batch_new();
 
 	batch_require_absent(batch, TABLE_CLUSTERS, BYTES_STR("a"));
 	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
@@ -344,8 +333,7 @@ static void a_precondition_without_a_change_is_judged_too(void **state)
 static void scan_keys(
     struct fixture *f, const char *prefix, const char *after, struct buf *out)
 {
-	OWNED(scan)
-	scan = NULL;
+	OWNED(scan) scan = NULL;
 	struct bytes key, value;
 	bool more;
 
@@ -416,8 +404,7 @@ static void a_scan_of_an_empty_table_ends_at_once(void **state)
 static void a_scan_sees_the_moment_at_which_it_was_opened(void **state)
 {
 	struct fixture *f = *state;
-	OWNED(scan)
-	scan = NULL;
+	OWNED(scan) scan = NULL;
 	struct bytes key, value;
 	bool more;
 
