@@ -106,7 +106,8 @@ const char *reason_name(uint8_t reason);
 /*
  * Adds to BATCH the revocation of RECORD as read (guarded by its revision), so
  * that a caller can join several.  After the commit it calls ca_revoked().
- * Errors: ERR_CONFLICT when already revoked (the detail tells when).
+ * Errors: ERR_CONFLICT when already revoked (the detail tells when); ERR_POLICY
+ * when the issuer's key is not at hand, so that no CRL could tell (the root).
  */
 MUST_CHECK enum err_code ca_revoke(struct ca *ca, struct batch *batch,
     const struct certificate *record, uint8_t reason, struct err *err);

@@ -43,6 +43,21 @@ const char *reason_name(uint8_t reason)
 	return "unknown";
 }
 
+/* A revocation is told by the CRL alone where no responder speaks for the
+ * issuer; without the issuer's key it would be acknowledged and never told. */
+static enum err_code check_told(
+    struct ca *ca, const struct certificate *record, struct err *err)
+{
+	OWNED(issuer_set) set = ca_issuers(ca);
+	const struct issuer *issuer = issuer_set_find(set, record->issuer);
+
+	if (issuer == NULL || issuer->signer != NULL)
+		return ERR_OK;
+	return err_refuse(err, ERR_POLICY,
+	    "what issuer %s has signed is revoked where its key is",
+	    record->issuer);
+}
+
 enum err_code ca_revoke(struct ca *ca, struct batch *batch,
     const struct certificate *record, uint8_t reason, struct err *err)
 {
@@ -50,7 +65,6 @@ enum err_code ca_revoke(struct ca *ca, struct batch *batch,
 	char when[CLOCK_TEXT_SIZE];
 	int64_t now = clock_now();
 
-	(void)ca;
 	if (record->state == CERTIFICATE_UNRESOLVED)
 		return err_refuse(err, ERR_CONFLICT,
 		    "revoked already since %s: its issuance was never completed",
@@ -60,6 +74,8 @@ enum err_code ca_revoke(struct ca *ca, struct batch *batch,
 		    "revoked already on %s, reason %s",
 		    clock_format(record->revoked, when),
 		    reason_name(record->reason));
+	if (check_told(ca, record, err) != ERR_OK)
+		return err->code;
 	revoked.state = CERTIFICATE_REVOKED;
 	revoked.reason = reason;
 	/* A clock set back must not date it before it was issued. */
