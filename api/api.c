@@ -128,7 +128,9 @@ static enum err_code api_work(struct exchange *x, struct err *err)
 		*err = *x->refusal;
 		code = err->code;
 	} else {
-		code = x->route->handler(x, err);
+		code = authn_still_holds(x, err);
+		if (code == ERR_OK)
+			code = x->route->handler(x, err);
 	}
 	if (code != ERR_OK && trail_wants(x, err))
 		trail_refusal(x, err);

@@ -82,6 +82,21 @@ enum err_code authn_identify(struct exchange *x,
 	return ERR_OK;
 }
 
+enum err_code authn_still_holds(const struct exchange *x, struct err *err)
+{
+	uint64_t revision = 0;
+	bool found = false;
+	if (x->certificate == NULL)
+		return ERR_OK;
+	enum err_code code = store_find(x->app->store, TABLE_CERTIFICATES,
+	    serial_bytes(&x->certificate->serial), NULL, &revision, &found, err);
+	if (code != ERR_OK || revision == x->certificate->revision)
+		return code;
+	count_failure("certificate", "revoked while it waited");
+	return err_refuse(err, ERR_UNAUTHENTICATED,
+	    "the client certificate is not accepted");
+}
+
 enum err_code authn_may(struct exchange *x, enum permission permission,
     const char *cluster, struct err *err)
 {

@@ -19,6 +19,12 @@ struct credentials {
 MUST_CHECK enum err_code authn_identify(struct exchange *x,
     const struct credentials *credentials, struct err *err);
 
+/* Refuses a caller whose certificate was revoked since it was identified: a
+ * request may wait long before its job runs.
+ * Errors: ERR_UNAUTHENTICATED; those of the store. */
+MUST_CHECK enum err_code authn_still_holds(
+    const struct exchange *x, struct err *err);
+
 /* access_check() for x->caller, remembered for the audit log. */
 MUST_CHECK enum err_code authn_may(struct exchange *x,
     enum permission permission, const char *cluster, struct err *err);

@@ -138,6 +138,8 @@ static enum err_code issue_new(struct exchange *x, struct enrolment *it,
 	OWNED(batch) intent = batch_new();
 	if (x->token != NULL)
 		token_spend(intent, x->token);
+	if (x->certificate != NULL)
+		certificate_require(intent, x->certificate);
 	cluster_require(intent, it->cluster);
 	return ca_issue(x->app->ca, order, intent, &it->issued, err);
 }
@@ -145,7 +147,9 @@ static enum err_code issue_new(struct exchange *x, struct enrolment *it,
 static enum err_code attempt_issue(
     struct exchange *x, struct enrolment *it, struct err *err)
 {
-	enum err_code code = judge(x, it, err);
+	enum err_code code = authn_still_holds(x, err);
+	if (code == ERR_OK)
+		code = judge(x, it, err);
 	if (code == ERR_OK)
 		code = read_token_again(x, err);
 	if (code != ERR_OK)

@@ -338,6 +338,13 @@ void certificate_put(struct batch *batch, const struct certificate *record)
 		put_revoked(batch, record);
 }
 
+void certificate_require(
+    struct batch *batch, const struct certificate *record)
+{
+	batch_require_revision(batch, TABLE_CERTIFICATES,
+	    serial_bytes(&record->serial), record->revision);
+}
+
 void intent_put(struct batch *batch, const struct certificate *intent)
 {
 	put_record(batch, TABLE_INTENTS, intent);

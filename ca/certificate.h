@@ -102,6 +102,10 @@ MUST_CHECK enum err_code certificate_list(struct store *store,
  */
 void certificate_put(struct batch *batch, const struct certificate *record);
 
+/* Makes BATCH depend on RECORD's being as it was read: not revoked since. */
+void certificate_require(
+    struct batch *batch, const struct certificate *record);
+
 /* A row of REVOKED: what a CRL entry and an OCSP answer need.  Key: issuer
  * id|serial; ISSUER is a text part. */
 struct revocation {

@@ -2,6 +2,7 @@
 /* Each handler with a whole instance behind it, and no HTTP before it. */
 #include "harness.h"
 #include "fixture.h"
+#include <openssl/x509.h>
 #include "api/authn.h"
 #include "api/metrics.h"
 #include "api/trail.h"
@@ -672,6 +673,57 @@ static void a_certificate_that_is_revoked_expired_or_changed_renews_nothing(
 	assert_refused(run_refused(&revoke), ERR_CONFLICT, "already");
 }
 
+static void a_certificate_revoked_while_its_request_waits_renews_nothing(
+    void **state)
+{
+	OWNED_STR(csr) = csr_make(NULL, "n1.waits.example.net", NULL);
+	OWNED_STR(next) = csr_make(NULL, NULL, NULL);
+	(void)state;
+	make_cluster("waits");
+	OWNED_STR(token) = make_token("waits", "{}");
+	OWNED_STR(serial) = enrol_ok("waits", token, csr, 201);
+	OWNED(certificate)
+	held = record_of(serial);
+	OWNED_STR(body) = body_make("csr", next, NULL, NULL);
+	struct exchange *x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_certificate_renew,
+			  .cluster = "waits",
+			  .body = body});
+	const struct credentials credentials = {
+	    NULL, BYTES(held->der, held->der_len)};
+	assert_ok(authn_identify(x, &credentials, &err));
+	assert_ok(authn_may_route(x, &err));
+	json_decref(run_ok(&(struct ask){.handler = handle_certificate_revoke,
+			       .item = serial,
+			       .body = "{\"reason\":\"keyCompromise\"}"},
+	    200));
+	assert_int_equal(
+	    handle_certificate_renew(x, &err), ERR_UNAUTHENTICATED);
+	exchange_done(x);
+}
+
+/* No CRL could tell of it: the root's key is elsewhere. */
+static void the_certificate_of_a_ca_is_not_revoked_here(void **state)
+{
+	struct serial root = {.len = 0};
+	(void)state;
+	OWNED(issuer_set) issuers = ca_issuers(fixture.app->ca);
+	const struct issuer *issuer = issuer_set_find(issuers, "issuing-1");
+	const uint8_t *next = issuer->der;
+	X509 *certificate = d2i_X509(NULL, &next, (long)issuer->der_len);
+	const ASN1_INTEGER *number = X509_get0_serialNumber(certificate);
+	assert_true(serial_read(
+	    BYTES(ASN1_STRING_get0_data(number),
+		(size_t)ASN1_STRING_length(number)), &root));
+	OWNED_STR(serial) = serial_format(&root);
+	X509_free(certificate);
+	assert_refused(run_refused(&(struct ask){
+			   .handler = handle_certificate_revoke,
+			   .item = serial,
+			   .body = "{\"reason\":\"keyCompromise\"}"}),
+	    ERR_POLICY, "root");
+}
+
 static void an_identity_without_a_cluster_renews_nothing(void **state)
 {
 	OWNED_STR(csr) = csr_make(NULL, NULL, NULL);
@@ -934,6 +986,9 @@ int main(void)
 	    cmocka_unit_test(
 		a_certificate_that_is_revoked_expired_or_changed_renews_nothing),
 	    cmocka_unit_test(an_identity_without_a_cluster_renews_nothing),
+	    cmocka_unit_test(
+		a_certificate_revoked_while_its_request_waits_renews_nothing),
+	    cmocka_unit_test(the_certificate_of_a_ca_is_not_revoked_here),
 	    cmocka_unit_test(
 		a_retired_cluster_gets_nothing_and_its_certificates_are_revoked),
 	    cmocka_unit_test(
