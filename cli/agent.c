@@ -111,6 +111,7 @@ static int enroll_run(const struct options *options)
 {
 	OWNED_JSON(sans) = json_array();
 	OWNED_JSON(state) = NULL;
+	bool fresh = false;
 	struct err err = {0};
 	const char *key_type = options_get(options, "key-type");
 	struct node_order order = {
@@ -127,10 +128,10 @@ static int enroll_run(const struct options *options)
 	add_sans(sans, options, "dns", "DNS");
 	add_sans(sans, options, "ip", "IP");
 	add_sans(sans, options, "uri", "URI");
-	if (node_enroll(&order, &state, &err) != ERR_OK ||
+	if (node_enroll(&order, &state, &fresh, &err) != ERR_OK ||
 	    reload(options, state, &err) != ERR_OK)
 		return fail(options, &err);
-	return report(options, state, true);
+	return report(options, state, fresh);
 }
 
 #define OUT                                                                    \

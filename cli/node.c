@@ -147,6 +147,8 @@ static json_t *first_state(const struct node_order *order)
 
 	json_object_set_new(state, "version", json_integer(1));
 	json_object_set_new(state, "url", json_string(order->url));
+	json_object_set_new(
+	    state, "fingerprint", json_string(order->fingerprint));
 	json_object_set_new(state, "profile", json_string(order->profile));
 	json_object_set_new(state, "key_type", json_string(order->key_type));
 	if (order->cn != NULL)
@@ -155,8 +157,45 @@ static json_t *first_state(const struct node_order *order)
 	return state;
 }
 
-enum err_code node_enroll(
-    const struct node_order *order, json_t **state_out, struct err *err)
+/* Both were enrolled by the same command. */
+static bool same_order(const json_t *held, const json_t *asked)
+{
+	static const char *const asked_for[] = {
+	    "url", "fingerprint", "profile", "key_type", "cn", "sans"};
+
+	for (size_t i = 0; i < ARRAY_LEN(asked_for); i++) {
+		const json_t *a = json_object_get(held, asked_for[i]);
+		const json_t *b = json_object_get(asked, asked_for[i]);
+		if (a != b && !json_equal(a, b))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * What is enrolled in the folder already and still valid: the same, which makes
+ * the command safe to repeat, or something else, which it must not replace.
+ */
+static enum err_code find_enrolled(const char *dir, const json_t *asked,
+    json_t **state_out, struct err *err)
+{
+	OWNED_JSON(held) = NULL;
+	struct err absent = {0};
+
+	if (outdir_read_state(dir, &held, &absent) != ERR_OK ||
+	    node_time(held, "not_after") <= clock_now())
+		return ERR_OK;
+	if (!same_order(held, asked))
+		return err_refuse(err, ERR_EXISTS,
+		    "%s holds a valid certificate of another enrolment: renew "
+		    "it with 'signet-agent ensure', or name another folder",
+		    dir);
+	*state_out = GIVE(held);
+	return ERR_OK;
+}
+
+enum err_code node_enroll(const struct node_order *order, json_t **state_out,
+    bool *fresh_out, struct err *err)
 {
 	uint8_t fingerprint[32];
 	OWNED_BUF(root);
@@ -166,9 +205,14 @@ enum err_code node_enroll(
 	OWNED_JSON(state) = first_state(order);
 	enum err_code code;
 
+	*fresh_out = false;
 	if ((code = parse_fingerprint(order->fingerprint, fingerprint, err)) !=
 		ERR_OK ||
-	    (code = secret_from_file(
+	    (code = find_enrolled(order->dir, state, state_out, err)) != ERR_OK)
+		return code;
+	if (*state_out != NULL)
+		return ERR_OK;
+	if ((code = secret_from_file(
 		 order->token_file, TOKEN_MAX, &token, err)) != ERR_OK ||
 	    (code = outdir_make(order->dir, err)) != ERR_OK ||
 	    (code = outdir_pending_key(
@@ -182,6 +226,7 @@ enum err_code node_enroll(
 	    (code = request_first(client, order, key, state, err)) != ERR_OK)
 		return code;
 	*state_out = GIVE(state);
+	*fresh_out = true;
 	return ERR_OK;
 }
 

@@ -17,10 +17,13 @@ struct node_order {
  * Pins the root by its fingerprint, makes a key, and gets the node's first
  * certificate with the token.  Run again after any failure: the same key is
  * asked for, and a token already spent on it still gets its certificate.
- * STATE_OUT is what agent.json then holds.
+ * STATE_OUT, NULL before, is what agent.json then holds.  Where the same order was
+ * enrolled before and its certificate is still valid, nothing is asked for
+ * and *fresh_out is false.
+ * Errors: also ERR_EXISTS when another order is enrolled there.
  */
-MUST_CHECK enum err_code node_enroll(
-    const struct node_order *order, json_t **state_out, struct err *err);
+MUST_CHECK enum err_code node_enroll(const struct node_order *order,
+    json_t **state_out, bool *fresh_out, struct err *err);
 
 /*
  * Renews with a new key and the certificate held.  Changes STATE, whose
