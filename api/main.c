@@ -14,13 +14,10 @@
 #include "api/maintain.h"
 #include "api/server.h"
 #include "base/clock.h"
+#include "base/exit.h"
 #include "base/log.h"
 #include "base/secret.h"
 #include "config.h"
-
-/* Design 8: what the exit codes of all commands mean. */
-enum { EXIT_OK = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_TEMPORARY = 3,
-	EXIT_NOT_SET_UP = 6 };
 
 /* Locked memory for tokens, data keys and answers that hold them. */
 #define SECRET_HEAP (4u * 1024 * 1024)
@@ -69,54 +66,13 @@ static error_t take_option(int key, char *value, struct argp_state *state)
 	}
 }
 
-static int exit_code(enum err_code code)
-{
-	switch (code) {
-	case ERR_OK:
-		return EXIT_OK;
-	case ERR_NOT_FOUND:
-	case ERR_CONFIG:
-		return EXIT_NOT_SET_UP;
-	case ERR_USAGE:
-		return EXIT_USAGE;
-	case ERR_OVERLOADED:
-	case ERR_DEADLINE:
-	case ERR_STOPPING:
-	case ERR_HSM_UNAVAILABLE:
-	case ERR_UNREACHABLE:
-		return EXIT_TEMPORARY;
-	case ERR_BAD_REQUEST:
-	case ERR_BAD_FIELD:
-	case ERR_TOO_LARGE:
-	case ERR_BAD_CSR:
-	case ERR_BAD_KEY:
-	case ERR_POLICY:
-	case ERR_UNAUTHENTICATED:
-	case ERR_FORBIDDEN:
-	case ERR_BAD_METHOD:
-	case ERR_BAD_MEDIA:
-	case ERR_CONFLICT:
-	case ERR_EXISTS:
-	case ERR_KEY_DISABLED:
-	case ERR_UNWRAP:
-	case ERR_HSM_REFUSED:
-	case ERR_HSM_KEY_UNSAFE:
-	case ERR_STORE:
-	case ERR_STORE_FULL:
-	case ERR_CORRUPT:
-	case ERR_CRYPTO:
-	case ERR_IO:
-	case ERR_INTERNAL:
-		return EXIT_FAILED;
-	}
-	abort();
-}
-
 static int fail(const struct err *err)
 {
 	fprintf(stderr, "signetd: %s: %s\n", err_title(err->code),
 	    err->detail[0] != '\0' ? err->detail : err->cause);
-	return exit_code(err->code);
+	/* Of the server's own files, what is absent was never set up. */
+	return err->code == ERR_NOT_FOUND ? EXIT_NOT_SET_UP
+					  : exit_for(err->code);
 }
 
 /* As many descriptors as may be had, up to what the listeners can use. */
@@ -224,7 +180,7 @@ static int check(const struct config *config, bool json)
 	    app_check(config, &err) != ERR_OK)
 		return fail(&err);
 	puts(json ? "{\"ok\":true}" : "The configuration is good.");
-	return EXIT_OK;
+	return EXIT_DONE;
 }
 
 int main(int argc, char **argv)
@@ -239,7 +195,7 @@ int main(int argc, char **argv)
 	 * module that the system has registered. */
 	if (gnutls_pkcs11_init(GNUTLS_PKCS11_FLAG_MANUAL, NULL) < 0)
 		return EXIT_FAILED;
-	argp_err_exit_status = EXIT_USAGE;
+	argp_err_exit_status = EXIT_WRONG_USE;
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
 	if (config_load(arguments.config, &config, &err) != ERR_OK)
 		return fail(&err);
@@ -249,5 +205,5 @@ int main(int argc, char **argv)
 	if (run(config, &err) != ERR_OK)
 		return fail(&err);
 	LOG(INFO, "stopped");
-	return EXIT_OK;
+	return EXIT_DONE;
 }

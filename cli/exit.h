@@ -1,21 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Exit codes of both programs: the same for the same cause, everywhere. */
+/* How a command of both programs ends that failed. */
 #ifndef CLI_EXIT_H
 #define CLI_EXIT_H
 
-#include "base/err.h"
-
-enum exit_code {
-	EXIT_DONE = 0, /* done, or nothing was due */
-	EXIT_FAILED = 1,
-	EXIT_WRONG_USE = 2,
-	EXIT_TEMPORARY = 3, /* unreachable, busy: try again */
-	EXIT_REFUSED = 4, /* by policy or permission */
-	EXIT_AWAITING = 5, /* approval */
-	EXIT_NOT_SET_UP = 6, /* no configuration, or nothing enrolled */
-};
-
-enum exit_code exit_for(enum err_code code);
+#include "base/exit.h"
 
 /* Writes "PROGRAM: what is wrong" on standard error, the cause too when there
  * is one, and returns exit_for() of it. */

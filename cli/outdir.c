@@ -38,10 +38,32 @@ static bool is_link_to(const char *path, const char *target)
 	       memcmp(found, target, (size_t)len) == 0;
 }
 
+/* Who may rename in DIR could lead what is written there elsewhere, with the
+ * agent's rights: so that is its own user, or root. */
+static enum err_code check_owner(const char *dir, struct err *err)
+{
+	struct stat status;
+
+	if (stat(dir, &status) != 0)
+		return err_fail(err, ERR_IO, "looking at %s: %m", dir);
+	if (status.st_uid != geteuid() && status.st_uid != 0)
+		return err_refuse(err, ERR_CONFIG,
+		    "%s belongs to another user (%u): run as that user, or "
+		    "take another folder",
+		    dir, (unsigned)status.st_uid);
+	if ((status.st_mode & S_IWOTH) != 0)
+		return err_refuse(err, ERR_CONFIG,
+		    "everybody can write to %s: correct it by: chmod o-w %s",
+		    dir, dir);
+	return ERR_OK;
+}
+
 enum err_code outdir_make(const char *dir, struct err *err)
 {
 	enum err_code code = fs_mkdir(dir, 0755, err);
 
+	if (code == ERR_OK)
+		code = check_owner(dir, err);
 	for (size_t i = 0; code == ERR_OK && i < ARRAY_LEN(files); i++) {
 		OWNED_STR(path) = fs_join(dir, files[i]);
 		OWNED_STR(target) = target_of(i);

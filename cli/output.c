@@ -49,6 +49,16 @@ void output_text(const char *text)
 		fwrite(out.data, 1, out.len, stdout);
 }
 
+/* JSON escapes control characters, but not those beyond ASCII. */
+static void put_object(struct buf *out, const json_t *value)
+{
+	OWNED_BUF(text);
+
+	json_put(&text, value);
+	buf_put_u8(&text, 0);
+	output_escape(out, (const char *)text.data);
+}
+
 /* A value as people read it: lists joined by commas, absence as a dash. */
 static void put_value(struct buf *out, const json_t *value)
 {
@@ -78,7 +88,7 @@ static void put_value(struct buf *out, const json_t *value)
 		}
 		break;
 	case JSON_OBJECT:
-		json_put(out, value);
+		put_object(out, value);
 		break;
 	case JSON_NULL:
 	case JSON_REAL:

@@ -64,6 +64,7 @@ static enum wire_status op_list(struct ops *ops, struct reader *fields,
 {
 	struct template wanted = {.count = 0};
 	CK_OBJECT_HANDLE *handles = NULL;
+	OWNED_BUF(list);
 	struct item object;
 	size_t count = 0;
 	enum wire_status status;
@@ -74,16 +75,19 @@ static enum wire_status op_list(struct ops *ops, struct reader *fields,
 	handles = mem_zalloc_array(LIST_MAX, sizeof(*handles));
 	status =
 	    item_find(ops->token, &wanted, handles, LIST_MAX, &count, fault);
-	buf_put_u32(out, (uint32_t)count);
 	for (size_t i = 0; status == WIRE_OK && i < count; i++) {
 		status = item_read(ops->token, handles[i], &object, fault);
 		if (status == WIRE_OK)
-			item_write(ops->token, &object, out);
+			item_write(ops->token, &object, &list);
 	}
 	free(handles);
 	if (status == WIRE_OK && count == LIST_MAX)
 		return fault_set(fault, WIRE_REFUSED,
 		    "the token has %d objects or more", LIST_MAX);
+	/* Replies with plaintexts may wait in OUT: it grows only wiped. */
+	frame_reserve(out, 4 + list.len);
+	buf_put_u32(out, (uint32_t)count);
+	buf_put_bytes(out, buf_bytes(&list));
 	return status;
 }
 

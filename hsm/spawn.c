@@ -85,15 +85,17 @@ static int set_descriptors(
 	int first_closed = socket_fd < 0 ? WIRE_FD : WIRE_FD + 1;
 	int failed = 0;
 
-	failed |= posix_spawn_file_actions_addopen(
-	    actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+	/* The socket first: where the server was started without standard
+	 * input or output, it has one of their numbers. */
+	if (socket_fd >= 0)
+		failed |= posix_spawn_file_actions_adddup2(
+		    actions, socket_fd, WIRE_FD);
 	failed |= posix_spawn_file_actions_adddup2(
 	    actions, log_fd, STDERR_FILENO);
 	failed |= posix_spawn_file_actions_adddup2(
 	    actions, STDERR_FILENO, STDOUT_FILENO);
-	if (socket_fd >= 0)
-		failed |= posix_spawn_file_actions_adddup2(
-		    actions, socket_fd, WIRE_FD);
+	failed |= posix_spawn_file_actions_addopen(
+	    actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
 	failed |= posix_spawn_file_actions_addclosefrom_np(
 	    actions, first_closed);
 	return failed;

@@ -163,6 +163,27 @@ static void file_of_somebody_else_is_refused_and_kept(void **state)
 	assert_ok(switch_to(dir, 1, &err), &err);
 }
 
+static void folder_that_others_can_change_is_refused(void **state)
+{
+	const char *dir = *state;
+	struct err err = {0};
+
+	assert_int_equal(chmod(dir, 0777), 0);
+	assert_error(
+	    outdir_make(dir, &err), ERR_CONFIG, &err, "chmod o-w");
+	assert_error(
+	    switch_to(dir, 1, &err), ERR_CONFIG, &err, "chmod o-w");
+	assert_int_equal(chmod(dir, 0755), 0);
+	if (geteuid() == 0) {
+		assert_int_equal(chown(dir, 65534, 65534), 0);
+		assert_error(switch_to(dir, 1, &err), ERR_CONFIG, &err,
+		    "belongs to another user (65534)");
+		assert_int_equal(chown(dir, 0, 0), 0);
+	}
+	assert_int_equal(count_names(dir, ""), 0);
+	assert_ok(switch_to(dir, 1, &err), &err);
+}
+
 /* Runs one switch in a child that ends at the step AT; false when there are
  * fewer steps. */
 static bool stopped_at(const char *dir, int number, int at)
@@ -309,6 +330,7 @@ int main(void)
 	    TEST(generations_but_the_last_two_are_removed),
 	    TEST(draft_of_a_key_that_was_left_behind_is_removed),
 	    TEST(file_of_somebody_else_is_refused_and_kept),
+	    TEST(folder_that_others_can_change_is_refused),
 	    TEST(stop_at_any_step_shows_one_set_whole),
 	    TEST(failure_at_any_step_keeps_the_old_set),
 	    TEST(state_that_is_absent_or_damaged_says_enrol),

@@ -66,12 +66,12 @@ static void text_from_outside_cannot_move_the_cursor(void **state)
 {
 	OWNED_STR(errors) = NULL;
 	OWNED_STR(text) = list("[{\"name\":\"a\\u001b[2J\\n\\u007f\\u009b1m\","
-			       "\"no\":1,\"dns\":[\"\\r\"]}]",
+			       "\"no\":1,\"dns\":[\"\\r\",{\"a\":\"\\u009b2m\"}]}]",
 	    false, &errors);
 
 	(void)state;
 	assert_has(text, "a\\x1b[2J\\x0a\\x7f\\x9b1m");
-	assert_has(text, "\\x0d\n");
+	assert_has(text, "\\x0d,{\"a\":\"\\x9b2m\"}\n");
 	assert_lacks(text, "\x1b");
 	assert_lacks(text, "\xc2\x9b");
 }

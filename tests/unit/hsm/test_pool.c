@@ -422,6 +422,20 @@ static void a_refused_pin_is_not_tried_again_until_reopened(void **state)
 	assert_int_equal(sign(fake, "key"), ERR_OK);
 }
 
+static void a_server_without_standard_input_has_workers(void **state)
+{
+	struct fake *fake = *state;
+	int input = dup(STDIN_FILENO);
+
+	assert_int_not_equal(input, -1);
+	close(STDIN_FILENO);
+	fake_open(fake, "ok");
+	assert_int_equal(sign(fake, "key"), ERR_OK);
+	hsm_close(GIVE(fake->hsm));
+	assert_int_equal(dup2(input, STDIN_FILENO), STDIN_FILENO);
+	close(input);
+}
+
 static void a_pin_refused_to_a_running_worker_is_not_tried_by_the_next(
     void **state)
 {
@@ -604,6 +618,7 @@ int main(void)
 	    TEST(a_device_that_is_gone_is_reported_by_its_worker),
 	    TEST(a_wrong_pin_is_tried_once_not_once_for_each_worker),
 	    TEST(a_refused_pin_is_not_tried_again_until_reopened),
+	    TEST(a_server_without_standard_input_has_workers),
 	    TEST(a_pin_refused_to_a_running_worker_is_not_tried_by_the_next),
 	    TEST(callers_beyond_the_bound_are_turned_away_at_once),
 	    TEST(each_of_64_callers_gets_its_own_answers),
