@@ -15,6 +15,7 @@
 
 #define CLAIM_MS 5000
 #define SIGN_TRIES 3
+#define CACHED_REQUEST_MAX 512	/* octets; four times what is usual */
 #define TIME_MAX INT64_C(253402300799)	/* the last second of year 9999 */
 
 struct ocsp {
@@ -357,7 +358,10 @@ static enum ocsp_result sign_new(struct work *work, struct bytes request,
 	(*response_out)->next_update = work->reply.next_update;
 	if (is_cacheable(work)) {
 		make_cacheable(work, *response_out);
-		ocsp_cache_put(work->ocsp->cache, request, *response_out);
+		/* Who pads a request does not fill the memory with it. */
+		if (request.len <= CACHED_REQUEST_MAX)
+			ocsp_cache_put(
+			    work->ocsp->cache, request, *response_out);
 	}
 	return OCSP_SUCCESSFUL;
 }

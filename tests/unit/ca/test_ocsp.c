@@ -353,6 +353,51 @@ static void a_second_question_costs_no_signature(void **state)
 	assert_int_equal(stats.entries, 1);
 }
 
+/* Adds an extension of a kilobyte that nobody knows. */
+static void pad(struct buf *request)
+{
+	const uint8_t *next = request->data;
+	OCSP_REQUEST *read =
+	    d2i_OCSP_REQUEST(NULL, &next, (long)request->len);
+	ASN1_OBJECT *oid = OBJ_txt2obj("1.3.6.1.4.1.99999.1", 1);
+	ASN1_OCTET_STRING *value = ASN1_OCTET_STRING_new();
+	static const uint8_t octets[1024] = {4};
+	X509_EXTENSION *extension;
+	uint8_t *der = NULL;
+	int len;
+
+	assert_int_equal(
+	    ASN1_OCTET_STRING_set(value, octets, sizeof(octets)), 1);
+	extension = X509_EXTENSION_create_by_OBJ(NULL, oid, 0, value);
+	assert_int_equal(OCSP_REQUEST_add_ext(read, extension, -1), 1);
+	len = i2d_OCSP_REQUEST(read, &der);
+	assert_true(len > 1024);
+	buf_reset(request);
+	buf_put(request, der, (size_t)len);
+	OPENSSL_free(der);
+	X509_EXTENSION_free(extension);
+	ASN1_OCTET_STRING_free(value);
+	ASN1_OBJECT_free(oid);
+	OCSP_REQUEST_free(read);
+}
+
+static void a_padded_request_is_answered_and_not_kept(void **state)
+{
+	struct authority *authority = *state;
+	OWNED(ocsp_response) response = NULL;
+	OWNED_BUF(request);
+	struct ocsp_stats stats;
+
+	authority_record(authority, "issuing-1", 1);
+	request_for(authority, 1, &request);
+	pad(&request);
+	response = ocsp_answer(ocsp, buf_bytes(&request));
+	assert_status(read_answer(authority, &request, response),
+	    V_OCSP_CERTSTATUS_GOOD);
+	ocsp_stats(ocsp, &stats);
+	assert_int_equal(stats.entries, 0);
+}
+
 static void a_warm_cache_shows_a_revocation_at_once(void **state)
 {
 	struct authority *authority = *state;
@@ -688,6 +733,7 @@ int main(void)
 	    TEST(a_record_that_does_not_decode_is_an_internal_error),
 	    TEST(a_lying_token_gets_no_answer_out),
 	    TEST(a_second_question_costs_no_signature),
+	    TEST(a_padded_request_is_answered_and_not_kept),
 	    TEST(a_warm_cache_shows_a_revocation_at_once),
 	    TEST(unknown_is_not_remembered_once_the_serial_is_issued),
 	    TEST(past_half_its_life_one_caller_renews_and_the_others_are_served),
