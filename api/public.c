@@ -17,6 +17,9 @@
 /* How long responses with their ages are kept before they are told anew. */
 #define KEEP_SECONDS 30
 #define CA_MAX_AGE 86400
+/* A CRL may be followed by the next at any moment; who asks anew with the ETag
+ * gets few octets. */
+#define CRL_MAX_AGE 300
 
 enum what { WHAT_OCSP, WHAT_CA_DER, WHAT_CA_PEM, WHAT_CRL_DER, WHAT_CRL_PEM };
 
@@ -373,12 +376,14 @@ static enum err_code answer_crl(struct exchange *x, struct err *err)
 		return err_refuse(
 		    err, ERR_NOT_FOUND, "There is nothing at this path");
 	bool pem = x->what == WHAT_CRL_PEM;
+	int64_t now = clock_now();
 	const struct freshness fresh = {
 	    .type = pem ? "application/x-pem-file" : "application/pkix-crl",
 	    .etag = crl->etag,
 	    .changed = crl->this_update,
-	    .until = crl->next_update,
-	    .now = clock_now(),
+	    .until = now + CRL_MAX_AGE < crl->next_update
+		? now + CRL_MAX_AGE : crl->next_update,
+	    .now = now,
 	};
 	if (has_it_already(x, &fresh)) {
 		reply_not_modified(x, &fresh);
