@@ -378,6 +378,39 @@ static void a_caller_bound_to_a_cluster_lists_that_one(void **state)
 	exchange_done(x);
 }
 
+/* Asks as somebody of another cluster; what is told, and that it is noted. */
+static void look_from_elsewhere(const char *serial, char detail[static 160])
+{
+	struct exchange *x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_certificate_show,
+			  .item = serial});
+	exchange_as(x, ROLE_AUDITOR, "elsewhere");
+	err = (struct err){0};
+	assert_int_equal(handle_certificate_show(x, &err), ERR_NOT_FOUND);
+	assert_true(x->denied);
+	snprintf(detail, 160, "%.*s", (int)(strlen(err.detail) - strlen(serial)),
+	    err.detail);
+	exchange_done(x);
+}
+
+static void what_is_anothers_is_answered_as_what_does_not_exist(void **state)
+{
+	char theirs[160], nobodys[160];
+	struct certificate *first = NULL;
+	size_t count = 0;
+	OWNED_BUF(cursor);
+	(void)state;
+	assert_ok(certificate_list(fixture.app->store,
+	    &(struct certificate_query){.limit = 1}, &first, &count, &cursor,
+	    &err));
+	assert_int_equal(count, 1);
+	OWNED_STR(serial) = serial_format(&first->serial);
+	certificate_free(first);
+	look_from_elsewhere(serial, theirs);
+	look_from_elsewhere("01abcdef", nobodys);
+	assert_string_equal(theirs, nobodys);
+}
+
 static void every_read_answers_with_an_object(void **state)
 {
 	static const struct ask asks[] = {
@@ -972,6 +1005,8 @@ int main(void)
 	    cmocka_unit_test(a_name_is_taken_once_and_for_all),
 	    cmocka_unit_test(a_list_is_read_to_its_end_page_by_page),
 	    cmocka_unit_test(a_caller_bound_to_a_cluster_lists_that_one),
+	    cmocka_unit_test(
+		what_is_anothers_is_answered_as_what_does_not_exist),
 	    cmocka_unit_test(every_read_answers_with_an_object),
 	    cmocka_unit_test(
 		a_token_gets_one_certificate_and_repeats_get_the_same),
