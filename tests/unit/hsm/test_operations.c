@@ -57,8 +57,9 @@ static void each_status_is_an_error_of_its_own(void **state)
 	    {WIRE_UNSAFE, ERR_HSM_KEY_UNSAFE},
 	    {WIRE_UNWRAP, ERR_HSM_REFUSED},
 	    {WIRE_DEVICE_GONE, ERR_HSM_UNAVAILABLE},
-	    {WIRE_PIN, ERR_HSM_UNAVAILABLE},
 	    {WIRE_CONFIG, ERR_HSM_UNAVAILABLE},
+	    /* After it there are no workers any more. */
+	    {WIRE_PIN, ERR_HSM_UNAVAILABLE},
 	};
 	OWNED_BUF(out);
 
