@@ -14,8 +14,9 @@ extern const struct service api_service;
 MUST_CHECK enum err_code api_active_cluster(
     const struct exchange *x, struct cluster **cluster_out, struct err *err);
 
-/* Attempts at a change whose records others change too. */
-#define API_ATTEMPTS 8
+/* Attempts at a change whose records others change too.  Of those who meet, one
+ * gets through each time: so about as many as there are threads. */
+#define API_ATTEMPTS 64
 /* Goes on after ERR_CONFLICT, counted, while attempts are left. */
 MUST_CHECK bool api_again(enum err_code code, unsigned *attempt);
 

@@ -240,6 +240,9 @@ static enum err_code enrol(
 	do
 		code = attempt_issue(x, it, err);
 	while (api_again(code, &attempt));
+	if (code == ERR_CONFLICT)
+		code = err_fail(err, ERR_OVERLOADED,
+		    "others changed the same records %d times", API_ATTEMPTS);
 	if (code == ERR_OK)
 		code = check_still_active(x, it, err);
 	count(it, code);

@@ -557,6 +557,60 @@ static void a_token_has_as_many_uses_as_it_was_given(void **state)
 	}
 }
 
+#define NODES 24
+
+struct node {
+	pthread_t thread;
+	const char *token;
+	char *csr;
+	pthread_barrier_t *start;
+	enum err_code code;
+};
+
+static void *enrol_node(void *arg)
+{
+	struct node *node = arg;
+	struct err own = {0};
+	OWNED_STR(body) = body_make("csr", node->csr, "profile", "peer");
+	OWNED_STR(header) = mem_printf("Bearer %s", node->token);
+	const struct credentials credentials = {header, {NULL, 0}};
+	struct exchange *x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_certificate_issue,
+			  .cluster = "fleet",
+			  .body = body});
+	node->code = authn_identify(x, &credentials, &own);
+	pthread_barrier_wait(node->start);
+	if (node->code == ERR_OK)
+		node->code = handle_certificate_issue(x, &own);
+	exchange_done(x);
+	return NULL;
+}
+
+static void a_fleet_enrols_at_once_with_one_token(void **state)
+{
+	struct node nodes[NODES];
+	pthread_barrier_t start;
+	(void)state;
+	make_cluster("fleet");
+	OWNED_STR(token) = make_token("fleet", "{\"uses\":24}");
+	pthread_barrier_init(&start, NULL, NODES);
+	for (size_t i = 0; i < NODES; i++) {
+		OWNED_STR(name) = mem_printf("n%zu.fleet.example.net", i);
+		nodes[i] = (struct node){.token = token,
+		    .csr = csr_make(NULL, name, NULL),
+		    .start = &start};
+		assert_int_equal(pthread_create(&nodes[i].thread, NULL,
+				     enrol_node, &nodes[i]), 0);
+	}
+	for (size_t i = 0; i < NODES; i++) {
+		pthread_join(nodes[i].thread, NULL);
+		free(nodes[i].csr);
+	}
+	pthread_barrier_destroy(&start);
+	for (size_t i = 0; i < NODES; i++)
+		assert_int_equal(nodes[i].code, ERR_OK);
+}
+
 static void a_refused_request_leaves_the_tokens_use(void **state)
 {
 	OWNED_STR(bad) = csr_make(NULL, "n1.elsewhere.example.net", NULL);
@@ -1013,6 +1067,7 @@ int main(void)
 	    cmocka_unit_test(
 		a_spent_token_does_not_answer_for_another_tokens_request),
 	    cmocka_unit_test(a_token_has_as_many_uses_as_it_was_given),
+	    cmocka_unit_test(a_fleet_enrols_at_once_with_one_token),
 	    cmocka_unit_test(a_refused_request_leaves_the_tokens_use),
 	    cmocka_unit_test(
 		a_token_is_good_for_its_own_cluster_profile_and_address),
