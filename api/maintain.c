@@ -12,6 +12,7 @@
 
 #define STORE_ALARM_PERCENT 80
 #define PRUNE_PAGES 16		/* in one go */
+#define NEVER (INT64_MAX / 2)	/* as an interval, in ms */
 
 struct maintenance {
 	struct app *app;
@@ -55,17 +56,31 @@ bool maintain_tls_is_due(const struct tls_validity *validity, int64_t now)
 	return now - validity->not_before > life / 3 * 2;
 }
 
-static enum err_code renew_tls(struct app *app, struct err *err)
+static enum err_code replace_tls(struct app *app, struct err *err)
 {
-	struct tls_validity validity = tls_validity(app->tls);
-	if (!maintain_tls_is_due(&validity, clock_now()))
-		return ERR_OK;
 	enum err_code code = service_server(app->ca, app->config, NULL, err);
 	if (code == ERR_OK)
 		code = tls_reload(app->tls, err);
 	if (code == ERR_OK)
 		LOG(INFO, "renewed the certificate of the API listener");
 	return code;
+}
+
+static enum err_code renew_tls(struct app *app, struct err *err)
+{
+	struct tls_validity validity = tls_validity(app->tls);
+	if (!maintain_tls_is_due(&validity, clock_now()))
+		return ERR_OK;
+	return replace_tls(app, err);
+}
+
+/* A name added to tls.names must not wait until the certificate is old. */
+static enum err_code add_tls_names(struct app *app, struct err *err)
+{
+	for (unsigned i = 0; i < app->config->tls.names_count; i++)
+		if (!tls_carries(app->tls, app->config->tls.names[i]))
+			return replace_tls(app, err);
+	return ERR_OK;
 }
 
 /* What came again meanwhile is met on the next round. */
@@ -127,6 +142,9 @@ static void *maintain(void *arg)
 	     * have one made every minute. */
 	    {"TLS certificate not renewed", renew_tls, 60000, 900000, false,
 		0},
+	    /* tls.names changes with a restart alone: once is enough. */
+	    {"TLS certificate lacks names of tls.names", add_tls_names, NEVER,
+		900000, false, 0},
 	    {"old requests not pruned", prune, 10000, 60000, false, 0},
 	    {"store not checked", check_store, 60000, 60000, false, 0},
 	};

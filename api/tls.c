@@ -202,6 +202,30 @@ struct tls_validity tls_validity(struct tls *tls)
 	return validity;
 }
 
+static bool leaf_carries(
+    const struct tls_credentials *credentials, const char *name)
+{
+	gnutls_x509_crt_t *chain = NULL;
+	unsigned count = 0;
+	if (gnutls_certificate_get_x509_crt(
+		credentials->gnutls, 0, &chain, &count) < 0)
+		return false;
+	bool carried =
+	    count > 0 && gnutls_x509_crt_check_hostname(chain[0], name) != 0;
+	for (unsigned i = 0; i < count; i++)
+		gnutls_x509_crt_deinit(chain[i]);
+	gnutls_free(chain);
+	return carried;
+}
+
+bool tls_carries(struct tls *tls, const char *name)
+{
+	struct tls_credentials *credentials = current_ref(tls);
+	bool carried = leaf_carries(credentials, name);
+	tls_end(credentials);
+	return carried;
+}
+
 struct tls_credentials *tls_begin(struct tls *tls, gnutls_session_t session)
 {
 	struct tls_credentials *credentials = current_ref(tls);

@@ -33,6 +33,8 @@ struct tls_validity {
 	int64_t not_before, not_after;	/* seconds, of the leaf */
 };
 struct tls_validity tls_validity(struct tls *tls);
+/* Whether the leaf that is served carries NAME, a DNS name or an address. */
+bool tls_carries(struct tls *tls, const char *name);
 
 /*
  * Prepares the session of a new connection, before its handshake; returns what

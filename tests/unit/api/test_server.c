@@ -557,6 +557,18 @@ static void a_reload_of_a_bad_file_changes_nothing(void **state)
 	assert_ok(app_reload(fixture.app, &err));
 }
 
+static void a_name_is_known_to_be_in_the_served_certificate_or_not(
+    void **state)
+{
+	(void)state;
+	assert_true(fixture.config->tls.names_count > 0);
+	for (unsigned i = 0; i < fixture.config->tls.names_count; i++)
+		assert_true(tls_carries(
+		    fixture.app->tls, fixture.config->tls.names[i]));
+	assert_false(tls_carries(fixture.app->tls, "other.example.net"));
+	assert_false(tls_carries(fixture.app->tls, "192.0.2.77"));
+}
+
 static void a_new_certificate_is_served_without_a_restart(void **state)
 {
 	struct tls_validity validity = tls_validity(fixture.app->tls);
@@ -756,6 +768,8 @@ int main(void)
 		the_operations_listener_tells_health_readiness_and_numbers),
 	    cmocka_unit_test(a_sender_who_never_finishes_is_cut_off),
 	    cmocka_unit_test(a_reload_of_a_bad_file_changes_nothing),
+	    cmocka_unit_test(
+		a_name_is_known_to_be_in_the_served_certificate_or_not),
 	    cmocka_unit_test(a_new_certificate_is_served_without_a_restart),
 	    cmocka_unit_test(
 		a_key_that_waits_beside_its_place_is_taken_with_its_certificate),
