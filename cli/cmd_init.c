@@ -33,6 +33,8 @@ const struct option_spec init_options[] = {
 	false},
     {"public-url", "URL", "how relying parties reach --public [http://A:P]",
 	false, false},
+    {"name", "NAME", "what else clients call the API: DNS name or address",
+	true, false},
     {"organization", "NAME", "O in the names of the CAs [Signet]", false,
 	false},
     {0},
@@ -87,6 +89,14 @@ static enum err_code read_setup(const struct options *options, const char *dir,
 	    .ops = value_or(options, "ops", "127.0.0.1:9090"),
 	    .public_url = options_get(options, "public-url"),
 	};
+	const char *name;
+	while (options_each(options, "name", setup->names_count, &name)) {
+		if (setup->names_count == SETUP_NAMES_MAX)
+			return err_refuse(err, ERR_USAGE,
+			    "--name is given more than %d times",
+			    SETUP_NAMES_MAX);
+		setup->names[setup->names_count++] = name;
+	}
 	bool named = setup->token != NULL || setup->pin_file != NULL ||
 		     setup->root_token != NULL;
 

@@ -180,31 +180,33 @@ static char *host_of(const char *listener)
 	return mem_strndup(listener, (size_t)(colon - listener));
 }
 
-static bool is_one_of(const char *text, const char *const *list, size_t count)
+static void add_once(const char **list, size_t *count, const char *text)
 {
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < *count; i++)
 		if (strcmp(text, list[i]) == 0)
-			return true;
-	return false;
+			return;
+	list[(*count)++] = text;
 }
 
-/* Names of the API's certificate: this machine, and where it listens. */
-static void put_tls_names(struct buf *out, const char *api)
+/* Names of the API's certificate: this machine, where it listens, and what the
+ * caller adds. */
+static void put_tls_names(struct buf *out, const struct setup *setup)
 {
-	static const char *const known[] = {
-	    "localhost", "127.0.0.1", "0.0.0.0", "::"};
+	const char *names[SETUP_NAMES_MAX + 4] = {"localhost", "127.0.0.1"};
 	char hostname[256] = "";
-	OWNED_STR(host) = host_of(api);
+	OWNED_STR(host) = host_of(setup->api);
+	size_t count = 2;
 
-	buf_put_str(out, "tls:\n  names:\n");
-	put_item(out, "localhost");
-	put_item(out, "127.0.0.1");
-	if (!is_one_of(host, known, ARRAY_LEN(known)))
-		put_item(out, host);
+	if (strcmp(host, "0.0.0.0") != 0 && strcmp(host, "::") != 0)
+		add_once(names, &count, host);
 	if (gethostname(hostname, sizeof(hostname) - 1) == 0 &&
-	    text_is_host_name(hostname) && strcmp(hostname, host) != 0 &&
-	    !is_one_of(hostname, known, ARRAY_LEN(known)))
-		put_item(out, hostname);
+	    text_is_host_name(hostname))
+		add_once(names, &count, hostname);
+	for (size_t i = 0; i < setup->names_count; i++)
+		add_once(names, &count, setup->names[i]);
+	buf_put_str(out, "tls:\n  names:\n");
+	for (size_t i = 0; i < count; i++)
+		put_item(out, names[i]);
 }
 
 static void put_environment(struct buf *out, const struct setup *setup)
@@ -240,7 +242,7 @@ static enum err_code write_draft(const struct setup *setup, struct err *err)
 	put_yaml(&text, "  public", setup->public);
 	put_yaml(&text, "  ops", setup->ops);
 	put_yaml(&text, "public_url", url);
-	put_tls_names(&text, setup->api);
+	put_tls_names(&text, setup);
 	buf_put_str(&text, "hsm:\n");
 	put_yaml(&text, "  module", setup->module);
 	put_yaml(&text, "  token", token);

@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include "base/err.h"
 
+#define SETUP_NAMES_MAX 32
+
 /* All text is borrowed; NULL takes what stands in brackets. */
 struct setup {
 	const char *dir; /* made when absent, else empty */
@@ -18,6 +20,9 @@ struct setup {
 	const char *api, *public,
 	    *ops; /* listeners [127.0.0.1, 8443 8080 9090] */
 	const char *public_url; /* [http://PUBLIC] */
+	/* What else clients call the API than this machine's names. */
+	const char *names[SETUP_NAMES_MAX];
+	size_t names_count;
 };
 
 /* Paths below the folder. */
