@@ -33,7 +33,8 @@ const struct option_spec cluster_create_options[] = {
     {"dns", "PATTERN", "names it owns: db1.example.net, *.c.example.net", true,
 	false},
     {"ip", "CIDR", "addresses it owns: 10.1.0.0/24, 10.1.2.3", true, false},
-    {"issuer", "KIND", "shared [shared]", false, false},
+    {"issuer", "ISSUER", "shared, or the id of an issuing CA [shared]",
+	false, false},
     {0},
 };
 
