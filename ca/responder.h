@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * OCSP responders: for each issuer a key in the token (P-256, label
- * signet-ISSUER-ocsp as in the ceremony) and a certificate by that issuer that lets it sign OCSP answers and nothing
- * else (RFC 6960 4.2.2.2: id-kp-OCSPSigning, id-pkix-ocsp-nocheck).
+ * signet-ISSUER-ocsp as in the ceremony) and a certificate by that issuer that lets
+ * it sign OCSP answers and nothing else (RFC 6960 4.2.2.2: id-kp-OCSPSigning,
+ * id-pkix-ocsp-nocheck).
  */
 #ifndef CA_RESPONDER_H
 #define CA_RESPONDER_H

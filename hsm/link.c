@@ -37,8 +37,9 @@ struct slot {
  * sent, which is the order of replies; the request of sequence number S has id
  * (uint32_t)S.  While SENDING one thread writes SPARE to FD without the lock; FD
  * is closed only when nobody sends.  When OUT is not empty, a thread is sending or
- * the worker has a request, whose reply makes the supervisor send.  A call in a slot is on a living stack: its
- * owner leaves only after taking it out or seeing it answered or lost.
+ * the worker has a request, whose reply makes the supervisor send.  A call in a
+ * slot is on a living stack: its owner leaves only after taking it out or seeing it
+ * answered or lost.
  */
 struct link {
 	pthread_mutex_t lock;

@@ -65,8 +65,7 @@ def test_a_second_quickstart_leaves_the_first_running(tmp_path):
         serial = run(["openssl", "x509", "-in", folders[0] / "node1" / "cert.pem",
                       "-noout", "-serial"]).out.strip().split("=")[1].lower()
         script = printed(runs[0], "Go on with:", "Stop it with:")
-        assert "revoke SERIAL" in script
-        went = shell(script.replace("SERIAL", serial))
+        went = shell(script)
         assert went.code == 0, went
         assert serial in went.out and "signet-issuing-1" in went.out
     finally:
