@@ -215,11 +215,17 @@ static void lv_end(struct buf *out, size_t start)
 	at[3] = (uint8_t)len;
 }
 
-static enum wire_status op_seal(struct ops *ops, struct reader *fields,
-    struct buf *out, struct fault *fault)
+/* kek_seal or kek_open. */
+typedef enum wire_status kek_function(struct kek_cache *cache,
+    CK_OBJECT_HANDLE kek, struct bytes aad, struct bytes in, struct buf *out,
+    struct fault *fault);
+
+/* Runs FUNCTION on the last field, its result into the reply. */
+static enum wire_status with_kek(struct ops *ops, kek_function *function,
+    struct reader *fields, struct buf *out, struct fault *fault)
 {
 	const struct kek_fields from = read_kek(fields);
-	const struct bytes plaintext = reader_lv(fields);
+	const struct bytes in = reader_lv(fields);
 	CK_OBJECT_HANDLE kek = 0;
 	enum wire_status status;
 	size_t start;
@@ -230,29 +236,21 @@ static enum wire_status op_seal(struct ops *ops, struct reader *fields,
 	if (status != WIRE_OK)
 		return status;
 	start = lv_begin(out);
-	status = kek_seal(ops->keks, kek, from.aad, plaintext, out, fault);
+	status = function(ops->keks, kek, from.aad, in, out, fault);
 	lv_end(out, start);
 	return status;
+}
+
+static enum wire_status op_seal(struct ops *ops, struct reader *fields,
+    struct buf *out, struct fault *fault)
+{
+	return with_kek(ops, kek_seal, fields, out, fault);
 }
 
 static enum wire_status op_open_sealed(struct ops *ops, struct reader *fields,
     struct buf *out, struct fault *fault)
 {
-	const struct kek_fields from = read_kek(fields);
-	const struct bytes sealed = reader_lv(fields);
-	CK_OBJECT_HANDLE kek = 0;
-	enum wire_status status;
-	size_t start;
-
-	if (!reader_done(fields))
-		return BAD_FIELDS(fault);
-	status = load_kek(ops, &from, &kek, fault);
-	if (status != WIRE_OK)
-		return status;
-	start = lv_begin(out);
-	status = kek_open(ops->keks, kek, from.aad, sealed, out, fault);
-	lv_end(out, start);
-	return status;
+	return with_kek(ops, kek_open, fields, out, fault);
 }
 
 static enum wire_status op_data_key(struct ops *ops, struct reader *fields,
