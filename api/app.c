@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include "base/clock.h"
+#include "base/fs.h"
 #include "ca/ceremony.h"
 #include "hsm/hsm.h"
 
@@ -129,6 +130,21 @@ void app_close(struct app *app)
 	free(app);
 }
 
+/* Neither is opened here; but one that is absent is mostly a slip of the pen. */
+static enum err_code check_hsm_files(
+    const struct config *config, struct err *err)
+{
+	const char *module = config->hsm.module;
+	const char *pin_file = config->hsm.pin_file;
+	if (!fs_exists(module))
+		return err_refuse(err, ERR_CONFIG,
+		    "hsm.module: %s does not exist", module);
+	if (!fs_exists(pin_file))
+		return err_refuse(err, ERR_CONFIG,
+		    "hsm.pin_file: %s does not exist", pin_file);
+	return ERR_OK;
+}
+
 enum err_code app_check(const struct config *config, struct err *err)
 {
 	OWNED(policy_set) policies = NULL;
@@ -139,6 +155,8 @@ enum err_code app_check(const struct config *config, struct err *err)
 	if (code == ERR_OK)
 		code = tls_open(
 		    config->tls.certificate, config->tls.key, &tls, err);
+	if (code == ERR_OK)
+		code = check_hsm_files(config, err);
 	if (code == ERR_OK)
 		code = open_store(config, true, &store, err);
 	return code;

@@ -557,6 +557,23 @@ static void a_reload_of_a_bad_file_changes_nothing(void **state)
 	assert_ok(app_reload(fixture.app, &err));
 }
 
+static void a_check_wants_the_module_and_the_pin_file_to_be_there(void **state)
+{
+	struct config changed = *fixture.config;
+	char nowhere[] = "/nonexistent/file";
+	(void)state;
+	changed.hsm.module = nowhere;
+	assert_refused(app_check(&changed, &err), ERR_CONFIG, "hsm.module");
+	changed = *fixture.config;
+	changed.hsm.pin_file = nowhere;
+	assert_refused(app_check(&changed, &err), ERR_CONFIG, "hsm.pin_file");
+	/* With both there it comes to the store, which no process may open
+	 * twice: one that is not there shows it. */
+	changed = *fixture.config;
+	changed.store.path = nowhere;
+	assert_refused(app_check(&changed, &err), ERR_NOT_FOUND, nowhere);
+}
+
 static void a_name_is_known_to_be_in_the_served_certificate_or_not(
     void **state)
 {
@@ -768,6 +785,8 @@ int main(void)
 		the_operations_listener_tells_health_readiness_and_numbers),
 	    cmocka_unit_test(a_sender_who_never_finishes_is_cut_off),
 	    cmocka_unit_test(a_reload_of_a_bad_file_changes_nothing),
+	    cmocka_unit_test(
+		a_check_wants_the_module_and_the_pin_file_to_be_there),
 	    cmocka_unit_test(
 		a_name_is_known_to_be_in_the_served_certificate_or_not),
 	    cmocka_unit_test(a_new_certificate_is_served_without_a_restart),
