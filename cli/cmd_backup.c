@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
+#include <unistd.h>
 
 #include "base/fs.h"
 #include "cli/commands.h"
@@ -70,14 +71,20 @@ const struct option_spec restore_options[] = {
 
 int restore_run(const struct options *options)
 {
-	OWNED_STR(path) = fs_join(options_get(options, "dir"), "store");
+	const char *dir = options_get(options, "dir");
+	OWNED_STR(path) = fs_join(dir, "store");
+	bool existed = fs_exists(dir);
 	struct err err = {0};
 	/* A folder that is new holds the records alone, to be looked at. */
-	enum err_code code = fs_mkdir(options_get(options, "dir"), 0700, &err);
+	enum err_code code = fs_mkdir(dir, 0700, &err);
 
 	if (code == ERR_OK)
 		code = store_restore(options_arg(options, 0), path, &err);
-	if (code != ERR_OK)
+	if (code != ERR_OK) {
+		/* It stays when anything is in it. */
+		if (!existed)
+			(void)rmdir(dir);
 		return session_end(options, code, &err);
+	}
 	return report(options, "store", path, 0);
 }

@@ -6,6 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/setup.h"
+
 #define SIGNET PROGRAMS "/signet"
 
 static int init(const char *dir, const char *const *more, char **errors)
@@ -88,6 +90,44 @@ static void value_that_the_configuration_refuses_leaves_nothing(void **state)
 	assert_false(fs_exists(dir));
 }
 
+static void name_of_the_api_stands_once_in_the_configuration(void **state)
+{
+	OWNED_STR(dir) = fs_join(*state, "new");
+	struct setup setup = {.dir = dir, .module = "/m", .token = "t",
+	    .pin_file = "/p", .api = "192.0.2.7:1", .public = "127.0.0.1:2",
+	    .ops = "127.0.0.1:3",
+	    .names = {"signet.example.net", "localhost", "signet.example.net"},
+	    .names_count = 3};
+	struct err err = {0};
+
+	assert_ok(setup_folder(&setup, &err), &err);
+	OWNED_STR(draft) = slurp(dir, SETUP_DRAFT);
+	assert_has(draft, "    - \"192.0.2.7\"\n");
+	const char *name = strstr(draft, "signet.example.net");
+	const char *local = strstr(draft, "localhost");
+	assert_non_null(name);
+	assert_non_null(local);
+	assert_lacks(name + 1, "signet.example.net");
+	assert_lacks(local + 1, "localhost");
+}
+
+static void more_names_of_the_api_than_are_kept_are_refused(void **state)
+{
+	OWNED_STR(dir) = fs_join(*state, "new");
+	OWNED_STR(errors) = NULL;
+	const char *argv[6 + 2 * SETUP_NAMES_MAX + 2] = {
+	    SIGNET, "init", "--dir", dir, "--dev"};
+	size_t count = 5;
+
+	for (int i = 0; i <= SETUP_NAMES_MAX; i++) {
+		argv[count++] = "--name";
+		argv[count++] = "signet.example.net";
+	}
+	assert_int_equal(run_program(argv, NULL, &errors), 2);
+	assert_has(errors, "--name is given more than");
+	assert_false(fs_exists(dir));
+}
+
 static void policies_that_are_missing_are_told(void **state)
 {
 	OWNED_STR(dir) = fs_join(*state, "new");
@@ -109,6 +149,8 @@ int main(void)
 	    TEST(folder_that_is_not_empty_is_refused_and_left),
 	    TEST(token_is_named_whole_or_made_by_dev),
 	    TEST(value_that_the_configuration_refuses_leaves_nothing),
+	    TEST(name_of_the_api_stands_once_in_the_configuration),
+	    TEST(more_names_of_the_api_than_are_kept_are_refused),
 	    TEST(policies_that_are_missing_are_told),
 	};
 
