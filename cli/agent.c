@@ -197,6 +197,25 @@ static enum err_code renew(const struct options *options, json_t *state,
 	return ERR_OK;
 }
 
+/* What helps where trying again does not. */
+static void advise(
+    const struct options *options, const json_t *state, enum err_code code)
+{
+	const char *name = options_program(options);
+
+	if (exit_for(code) == EXIT_REFUSED &&
+	    clock_now() >= node_time(state, "not_after"))
+		fprintf(stderr,
+		    "%s: the certificate held has expired: run "
+		    "'signet-agent enroll' with a new token\n",
+		    name);
+	else if (code == ERR_UNAUTHENTICATED)
+		fprintf(stderr,
+		    "%s: if the certificate held was revoked, remove %s and run "
+		    "'signet-agent enroll' with a new token\n",
+		    name, options_get(options, "out"));
+}
+
 /* Renews when due, and runs what is owed. */
 static enum err_code ensure(const struct options *options, enum way way,
     json_t **state_out, bool *changed, struct err *err)
@@ -215,12 +234,8 @@ static enum err_code ensure(const struct options *options, enum way way,
 		code = reload(options, state, err);
 	if (code == ERR_OK)
 		*state_out = GIVE(state);
-	else if (exit_for(code) == EXIT_REFUSED &&
-		 clock_now() >= node_time(state, "not_after"))
-		fprintf(stderr,
-		    "%s: the certificate held has expired: run "
-		    "'signet-agent enroll' with a new token\n",
-		    options_program(options));
+	else
+		advise(options, state, code);
 	return code;
 }
 

@@ -16,7 +16,16 @@
 
 #define AGENT PROGRAMS "/signet-agent"
 
-enum play { HONEST, OTHER_KEY, OTHER_CA, NO_TIMES, NO_CHAIN, REFUSING, BUSY };
+enum play {
+	HONEST,
+	OTHER_KEY,
+	OTHER_CA,
+	NO_TIMES,
+	NO_CHAIN,
+	REFUSING,
+	UNKNOWING,
+	BUSY
+};
 
 struct scene {
 	char *dir, *out, *token, *fingerprint;
@@ -92,6 +101,8 @@ static void serve_agent(
 		buf_put_str(&reply->body, "{\"cluster\":\"orders\"}");
 	else if (play == REFUSING)
 		refuse(reply, 403, "refused-by-policy");
+	else if (play == UNKNOWING)
+		refuse(reply, 401, "unauthenticated");
 	else if (play == BUSY)
 		refuse(reply, 503, "overloaded");
 	else
@@ -339,6 +350,24 @@ static void ensure_is_temporary_failure_once_the_certificate_ended(void **state)
 	assert_int_equal(ensure(scene, NULL, NULL, NULL), 3);
 }
 
+static void ensure_tells_what_to_do_when_the_certificate_is_not_accepted(
+    void **state)
+{
+	struct scene *scene = *state;
+	OWNED_STR(errors) = NULL;
+	OWNED_STR(policy_errors) = NULL;
+
+	scene->renew_in = -10;
+	assert_int_equal(enroll(scene, NULL, NULL, NULL), 0);
+	scene->play = UNKNOWING;
+	assert_int_equal(ensure(scene, NULL, NULL, &errors), 4);
+	assert_has(errors, "was revoked, remove");
+	assert_has(errors, scene->out);
+	scene->play = REFUSING;
+	assert_int_equal(ensure(scene, NULL, NULL, &policy_errors), 4);
+	assert_lacks(policy_errors, "was revoked");
+}
+
 static void ensure_without_an_enrolment_is_not_configured(void **state)
 {
 	struct scene *scene = *state;
@@ -395,6 +424,8 @@ int main(void)
 	    SCENE(ensure_renews_when_due_with_a_new_key),
 	    SCENE(ensure_warns_while_the_certificate_lasts),
 	    SCENE(ensure_is_temporary_failure_once_the_certificate_ended),
+	    SCENE(
+		ensure_tells_what_to_do_when_the_certificate_is_not_accepted),
 	    SCENE(ensure_without_an_enrolment_is_not_configured),
 	    SCENE(reload_that_fails_is_run_again_until_it_succeeds),
 	    cmocka_unit_test(reload_that_hangs_is_ended),
