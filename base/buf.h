@@ -28,7 +28,7 @@ struct buf {
 	size_t cap;
 };
 #define BUF_INIT ((struct buf){NULL, 0, 0})
-#define OWNED_BUF(name) __attribute__((cleanup(buf_free))) struct buf name = BUF_INIT
+#define OWNED_BUF(name) __attribute__((cleanup(buf_free), unused)) struct buf name = BUF_INIT
 
 void buf_free(struct buf *buf);		/* leaves it empty and usable */
 /* As buf_free, octets cleansed first.  What a growth left behind is out of its

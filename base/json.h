@@ -8,7 +8,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-#define OWNED_JSON(name) __attribute__((cleanup(json_owned_cleanup))) json_t *name
+#define OWNED_JSON(name) __attribute__((cleanup(json_owned_cleanup), unused)) json_t *name
 void json_owned_cleanup(json_t **json);
 
 /*

@@ -11,10 +11,12 @@
 
 /*
  * OWNED(cert) c = NULL;  frees *c with cert_cleanup() when the scope is left.
+ * Being freed is a use: a variable that is only owned is no mistake.
  * A type takes part by DEFINE_CLEANUP(cert, cert_free) in its header;
  * every *_free(NULL) does nothing.
  */
-#define OWNED(type) __attribute__((cleanup(type##_cleanup))) struct type *
+#define OWNED(type)                                                            \
+	__attribute__((cleanup(type##_cleanup), unused)) struct type *
 #define DEFINE_CLEANUP(type, free_function)                                    \
 	UNUSED static inline void type##_cleanup(struct type **owned)          \
 	{                                                                      \
@@ -30,10 +32,10 @@
 	})
 
 /* OWNED_STR(s) = NULL;  a malloc'd string freed at the end of the scope. */
-#define OWNED_STR(name) __attribute__((cleanup(own_str_cleanup))) char *name
+#define OWNED_STR(name) __attribute__((cleanup(own_str_cleanup), unused)) char *name
 
 /* OWNED_FD(fd) = open(...);  closed at the end of the scope unless < 0. */
-#define OWNED_FD(name) __attribute__((cleanup(own_fd_cleanup))) int name
+#define OWNED_FD(name) __attribute__((cleanup(own_fd_cleanup), unused)) int name
 
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
 

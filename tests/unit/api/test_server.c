@@ -618,7 +618,6 @@ static void a_key_that_waits_beside_its_place_is_taken_with_its_certificate(
 	OWNED_STR(text) = buf_to_str(&good);
 	EVP_PKEY *other = NULL;
 	free(csr_make("x", NULL, &other));
-	OWNED(secret) pem = NULL;
 	assert_int_equal(rename(key, next), 0);
 	fixture_write(&fixture, name, "no key\n");
 	assert_ok(tls_reload(fixture.app->tls, &err));
