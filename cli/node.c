@@ -172,24 +172,45 @@ static bool same_order(const json_t *held, const json_t *asked)
 	return true;
 }
 
+/* The server says that it does not take the certificate held any more; when it
+ * says nothing, that is not known. */
+static bool is_refused(const char *dir, const struct node_order *order)
+{
+	OWNED_STR(ca) = fs_join(dir, "ca.pem");
+	OWNED_STR(cert) = fs_join(dir, "fullchain.pem");
+	OWNED_STR(key) = fs_join(dir, "key.pem");
+	OWNED(client) client = NULL;
+	struct client_options options = {.url = order->url,
+	    .ca_file = ca,
+	    .cert_file = cert,
+	    .key_file = key};
+	struct err why = {0};
+
+	return client_open(&options, &client, &why) == ERR_OK &&
+	       client_call(client, "GET", "/self", NULL, NULL, &why) ==
+		   ERR_UNAUTHENTICATED;
+}
+
 /*
- * What is enrolled in the folder already and still valid: the same, which makes
+ * What is enrolled in the folder already and still good: the same, which makes
  * the command safe to repeat, or something else, which it must not replace.
+ * A certificate that was revoked is good for nothing.
  */
-static enum err_code find_enrolled(const char *dir, const json_t *asked,
-    json_t **state_out, struct err *err)
+static enum err_code find_enrolled(const struct node_order *order,
+    const json_t *asked, json_t **state_out, struct err *err)
 {
 	OWNED_JSON(held) = NULL;
 	struct err absent = {0};
 
-	if (outdir_read_state(dir, &held, &absent) != ERR_OK ||
-	    node_time(held, "not_after") <= clock_now())
+	if (outdir_read_state(order->dir, &held, &absent) != ERR_OK ||
+	    node_time(held, "not_after") <= clock_now() ||
+	    is_refused(order->dir, order))
 		return ERR_OK;
 	if (!same_order(held, asked))
 		return err_refuse(err, ERR_EXISTS,
 		    "%s holds a valid certificate of another enrolment: renew "
 		    "it with 'signet-agent ensure', or name another folder",
-		    dir);
+		    order->dir);
 	*state_out = GIVE(held);
 	return ERR_OK;
 }
@@ -208,7 +229,7 @@ enum err_code node_enroll(const struct node_order *order, json_t **state_out,
 	*fresh_out = false;
 	if ((code = parse_fingerprint(order->fingerprint, fingerprint, err)) !=
 		ERR_OK ||
-	    (code = find_enrolled(order->dir, state, state_out, err)) != ERR_OK)
+	    (code = find_enrolled(order, state, state_out, err)) != ERR_OK)
 		return code;
 	if (*state_out != NULL)
 		return ERR_OK;

@@ -2,8 +2,10 @@
 #include "store/folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -86,5 +88,21 @@ enum err_code folder_prepare(
 		return err_refuse(
 		    err, ERR_NOT_FOUND, "there is no store at %s", path);
 	*fresh_out = !data;
+	return ERR_OK;
+}
+
+enum err_code folder_claim(const char *path, int *claim_out, struct err *err)
+{
+	OWNED_STR(lock) = fs_join(path, FOLDER_WRITER);
+	OWNED_FD(fd) = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd < 0)
+		return err_fail(err, ERR_IO, "open %s: %m", lock);
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
+		return err_refuse(err, ERR_CONFIG,
+		    "the store %s is in use by another server: stop that one "
+		    "first", path);
+	*claim_out = fd;
+	fd = -1;
 	return ERR_OK;
 }

@@ -7,6 +7,7 @@
 
 #define FOLDER_DATA "data.mdb"
 #define FOLDER_LOCK "lock.mdb"
+#define FOLDER_WRITER "writer.lock"
 
 /*
  * Makes the folder where OPTIONS ask for it, and refuses one whose folder or
@@ -15,5 +16,13 @@
  */
 MUST_CHECK enum err_code folder_prepare(const struct store_options *options,
     bool *fresh_out, struct err *err);
+
+/*
+ * Claims the folder PATH for the one process that writes; the claim ends when the
+ * descriptor *CLAIM_OUT is closed, or with the process.
+ * Errors: ERR_CONFIG when another has it, ERR_IO.
+ */
+MUST_CHECK enum err_code folder_claim(
+    const char *path, int *claim_out, struct err *err);
 
 #endif

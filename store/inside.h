@@ -9,6 +9,7 @@
 struct store {
 	struct engine *engine;
 	struct writer *writer;	/* NULL: opened for reading */
+	int claim;		/* on the folder; -1: opened for reading */
 };
 
 /*

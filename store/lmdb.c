@@ -9,8 +9,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/fs.h"
-#include "store/folder.h"
 #include "store/slots.h"
 
 /* Address space, not disk: the file is sparse. */
@@ -528,17 +526,7 @@ static enum err_code open_engine(const struct store_options *options,
 enum err_code lmdb_open(const struct store_options *options,
     struct engine **engine_out, struct err *err)
 {
-	bool fresh;
-	enum err_code code = folder_prepare(options, &fresh, err);
-
-	if (code == ERR_OK)
-		code = open_engine(options, 0, engine_out, err);
-	if (code != ERR_OK || !fresh)
-		return code;
-	code = fs_sync_dir(options->path, err);
-	if (code != ERR_OK)
-		close_engine(*engine_out);
-	return code;
+	return open_engine(options, 0, engine_out, err);
 }
 
 enum err_code lmdb_open_copy(

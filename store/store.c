@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fs.h"
+#include "store/folder.h"
 #include "store/lmdb.h"
 
 /* Raised when a store that is written now misleads an older program. */
@@ -107,6 +109,7 @@ static enum err_code finish_open(struct engine *engine,
 	enum err_code code;
 
 	store->engine = engine;
+	store->claim = -1;
 	code = settle_format(engine, options, err);
 	if (code == ERR_OK && !options->read_only)
 		code = writer_new(engine, &store->writer, err);
@@ -116,18 +119,39 @@ static enum err_code finish_open(struct engine *engine,
 	return ERR_OK;
 }
 
+/* A fresh folder's entries must outlast a crash, as its records do. */
+static enum err_code open_in_folder(const struct store_options *options,
+    bool fresh, struct store **store_out, struct err *err)
+{
+	OWNED(store) store = NULL;
+	struct engine *engine;
+	enum err_code code = lmdb_open(options, &engine, err);
+
+	if (code != ERR_OK ||
+	    (code = finish_open(engine, options, &store, err)) != ERR_OK ||
+	    (fresh && (code = fs_sync_dir(options->path, err)) != ERR_OK))
+		return code;
+	*store_out = GIVE(store);
+	return ERR_OK;
+}
+
 enum err_code store_open(const struct store_options *options,
     struct store **store_out, struct err *err)
 {
-	struct engine *engine;
+	OWNED_FD(claim) = -1;
+	bool fresh;
 	enum err_code code;
 
 	if (options->create && options->read_only)
 		abort();
-	code = lmdb_open(options, &engine, err);
-	if (code != ERR_OK)
+	if ((code = folder_prepare(options, &fresh, err)) != ERR_OK ||
+	    (!options->read_only &&
+		(code = folder_claim(options->path, &claim, err)) != ERR_OK) ||
+	    (code = open_in_folder(options, fresh, store_out, err)) != ERR_OK)
 		return code;
-	return finish_open(engine, options, store_out, err);
+	(*store_out)->claim = claim;
+	claim = -1;
+	return ERR_OK;
 }
 
 enum err_code store_open_copy(
@@ -148,6 +172,7 @@ void store_close(struct store *store)
 		return;
 	writer_free(store->writer);
 	store->engine->ops->close(store->engine);
+	own_fd_cleanup(&store->claim);
 	free(store);
 }
 

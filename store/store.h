@@ -34,8 +34,10 @@ struct store_options {
 };
 
 /*
- * Opens a store and starts its writer.  Refuses a folder or file that others
- * can read, and a format newer than this program knows.
+ * Opens a store and starts its writer.  One process at a time may open for
+ * writing: another server would settle the first one's open intents.  Refuses a
+ * folder or file that others can read, and a format newer than this program
+ * knows.
  * Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_STORE, ERR_CORRUPT.
  */
 MUST_CHECK enum err_code store_open(const struct store_options *options,

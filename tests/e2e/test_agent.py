@@ -124,6 +124,16 @@ def test_enrolling_something_else_in_the_same_folder_is_refused(site, tmp_path):
     assert content(out) == before
 
 
+def test_a_revoked_node_enrols_anew_in_its_folder(site, tmp_path):
+    out = tmp_path / "n"
+    enroll(site, out)
+    before = serial_of(out / "cert.pem")
+    site.check("cert", "revoke", before, "--reason", "keyCompromise")
+    done = enroll(site, out)
+    assert done.json["changed"] is True
+    assert serial_of(out / "cert.pem") != before
+
+
 @pytest.mark.slow
 def test_a_certificate_that_is_due_is_renewed_without_force(
         make_instance, tmp_path):

@@ -74,8 +74,8 @@ static void converse(struct server *server, SSL *ssl)
 	    .status = 200, .type = "application/json", .header = ""};
 
 	if (SSL_accept(ssl) == 1 && read_request(ssl, &request)) {
-		server->requests++;
 		server->answer(&request, &reply, server->arg);
+		server->requests++;
 	}
 	if (request.target != NULL && reply.status != 0) {
 		OWNED_BUF(text);

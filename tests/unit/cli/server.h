@@ -26,6 +26,8 @@ struct server *server_start(const struct authority *authority,
     const char *name, serve *answer, void *arg);
 void server_stop(struct server *server);
 const char *server_url(const struct server *server);
+/* Requests answered.  Asking makes what the answering function wrote visible to the
+ * caller. */
 unsigned server_requests(const struct server *server);
 
 #endif

@@ -523,6 +523,20 @@ static void a_folder_or_file_that_others_reach_is_refused(void **state)
 	assert_refused_when_open(f, lock, 0604);
 }
 
+static void a_store_that_another_writes_is_refused_until_it_is_closed(
+    void **state)
+{
+	struct fixture *f = *state;
+	const struct store_options options = {.path = f->path};
+	struct store *second = NULL;
+
+	assert_int_equal(store_open(&options, &second, &f->err), ERR_CONFIG);
+	assert_contains(f->err.detail, "in use");
+	fixture_close(f);
+	assert_int_equal(store_open(&options, &second, &f->err), ERR_OK);
+	store_close(second);
+}
+
 static void a_path_that_is_no_folder_is_refused(void **state)
 {
 	struct fixture *f = *state;
@@ -704,6 +718,7 @@ int main(void)
 	    TEST_CLOSED(a_store_that_is_not_there_is_not_found),
 	    TEST_CLOSED(what_is_created_is_closed_to_others),
 	    TEST(a_folder_or_file_that_others_reach_is_refused),
+	    TEST(a_store_that_another_writes_is_refused_until_it_is_closed),
 	    TEST_CLOSED(a_path_that_is_no_folder_is_refused),
 	    TEST_CLOSED(a_data_file_that_is_no_file_is_refused),
 	    TEST_CLOSED(a_data_file_of_something_else_is_refused),
