@@ -2,13 +2,17 @@
 #include "store/writer.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "store/chain.h"
@@ -17,28 +21,34 @@
 #define TEND_INTERVAL_S 10
 
 /* A batch on its way, on the stack of the thread that waits for it.  It is the
- * waiter's until pushed, then the writer's until "done" is posted. */
+ * waiter's until pushed, then the writer's until "done" is set. */
 struct request {
 	struct request *next;
 	struct batch *batch;
 	struct err *err;
 	enum err_code code;
-	sem_t done; /* its own: waking many wakes no herd */
+	atomic_bool done;
 };
 
 struct writer {
 	struct engine *engine;
 	pthread_t thread;
-	/* Newest first.  Whoever pushes onto an empty queue posts "wake", once,
-	 * so that a busy writer costs its callers no system call. */
-	_Atomic(struct request *) queue;
+	/* Newest first; the lowest bit is the side that gathers now.  Whoever
+	 * pushes onto an empty queue posts "wake", once, so that a busy writer
+	 * costs its callers no system call. */
+	atomic_uintptr_t queue;
 	sem_t wake;
+	/* Groups that have ended, by side: futex words on which those of one
+	 * group wait, so that one system call wakes them all, and no others:
+	 * while one side is written the other gathers. */
+	atomic_uint ended[2];
 	atomic_bool stopping;
 	atomic_bool writable; /* false once the disk has failed, for good */
 	atomic_uint_fast64_t commits, batches;
 	atomic_int_fast64_t waiting; /* counted once queued: may dip below 0 */
 
 	/* The writer thread's alone. */
+	unsigned side; /* that gathers */
 	struct chain *chain;
 	bool chain_begun; /* in this transaction */
 	int64_t now_ms; /* of this transaction */
@@ -245,13 +255,20 @@ static void serve(struct writer *writer, struct request *group)
 
 /* ---- the queue ---- */
 
-/* Everything that waits, oldest first. */
+static struct request *first_of(uintptr_t queue)
+{
+	return (struct request *)(queue & ~(uintptr_t)1);
+}
+
+/* Everything that waits, oldest first; from now on the other side gathers. */
 static struct request *take_all(struct writer *writer)
 {
-	struct request *newest = atomic_exchange_explicit(
-	    &writer->queue, NULL, memory_order_acquire);
+	unsigned next_side = writer->side ^ 1;
+	struct request *newest = first_of(atomic_exchange_explicit(
+	    &writer->queue, next_side, memory_order_acquire));
 	struct request *oldest = NULL;
 
+	writer->side = next_side;
 	while (newest != NULL) {
 		struct request *next = newest->next;
 
@@ -262,16 +279,43 @@ static struct request *take_all(struct writer *writer)
 	return oldest;
 }
 
+static void futex(atomic_uint *word, int operation, unsigned value)
+{
+	(void)syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
+}
+
+/* GROUP is what was taken last: the side that does not gather. */
 static void wake_all(struct writer *writer, struct request *group)
 {
+	atomic_uint *ended = &writer->ended[writer->side ^ 1];
+	unsigned done = 0, written = 0;
+
 	while (group != NULL) {
 		struct request *next = group->next;
 
-		if (group->code == ERR_OK)
-			atomic_fetch_add(&writer->batches, 1);
-		atomic_fetch_sub(&writer->waiting, 1);
-		sem_post(&group->done); /* gone from here on */
+		done++;
+		written += group->code == ERR_OK;
+		/* Gone from here on. */
+		atomic_store_explicit(
+		    &group->done, true, memory_order_release);
 		group = next;
+	}
+	atomic_fetch_add(&writer->batches, written);
+	atomic_fetch_sub(&writer->waiting, done);
+	atomic_fetch_add(ended, 1);
+	futex(ended, FUTEX_WAKE_PRIVATE, INT_MAX);
+}
+
+/* A group that ends between the two looks changes the word, and then the
+ * futex does not wait. */
+static void wait_done(struct request *request, atomic_uint *ended)
+{
+	for (;;) {
+		unsigned seen = atomic_load(ended);
+
+		if (atomic_load_explicit(&request->done, memory_order_acquire))
+			return;
+		futex(ended, FUTEX_WAIT_PRIVATE, seen);
 	}
 }
 
@@ -310,17 +354,22 @@ static void *run(void *arg)
 	}
 }
 
-static void push(struct writer *writer, struct request *request)
+/* Gives the side on which REQUEST now waits. */
+static unsigned push(struct writer *writer, struct request *request)
 {
-	struct request *head =
+	uintptr_t head =
 	    atomic_load_explicit(&writer->queue, memory_order_relaxed);
+	unsigned side;
 
 	do {
-		request->next = head;
+		side = head & 1;
+		request->next = first_of(head);
 	} while (!atomic_compare_exchange_weak_explicit(&writer->queue, &head,
-	    request, memory_order_release, memory_order_relaxed));
-	if (head == NULL)
+	    (uintptr_t)request | side, memory_order_release,
+	    memory_order_relaxed));
+	if (first_of(head) == NULL)
 		sem_post(&writer->wake);
+	return side;
 }
 
 enum err_code writer_commit(
@@ -329,12 +378,9 @@ enum err_code writer_commit(
 	struct request request = {.batch = batch, .err = err};
 
 	batch_settle(batch);
-	sem_init(&request.done, 0, 0);
-	push(writer, &request);
+	unsigned side = push(writer, &request);
 	atomic_fetch_add(&writer->waiting, 1);
-	while (sem_wait(&request.done) != 0)
-		continue; /* EINTR: the writer still holds the request */
-	sem_destroy(&request.done);
+	wait_done(&request, &writer->ended[side]);
 	if (request.code == ERR_OK)
 		batch_reset(batch);
 	return request.code;
