@@ -150,7 +150,7 @@ def test_a_certificate_that_is_due_is_renewed_without_force(
         assert done.code == 0, done
         return done.json["changed"]
 
-    wait_until(renewed, "the certificate to be due")
+    wait_until(renewed, "the certificate to be due", 2 * PATIENCE)
     assert serial_of(out / "cert.pem") != before
 
 
@@ -593,7 +593,7 @@ def test_run_renews_by_itself_and_stops_at_sigterm(make_instance, tmp_path):
             seen.add(serial_of(out / "cert.pem"))
             return len(seen) >= 2
 
-        wait_until(renewed, "a renewal")
+        wait_until(renewed, "a renewal", 2 * PATIENCE)
         assert key_fits(out)
         wait_until(lambda: mark.exists() and mark.read_text().count("x") >= 2,
                    "the reloads")
