@@ -41,6 +41,8 @@ COMMAND(key_report);
 COMMAND(key_datakey);
 COMMAND(key_unwrap);
 
+COMMAND(hsm_selftest);
+
 COMMAND(policy_list);
 COMMAND(policy_show);
 COMMAND(policy_check);

@@ -40,6 +40,8 @@ static const struct command commands[] = {
 	"what is in the token, and whether its attributes are safe"),
     ROW("key datakey", "NAME", key_datakey, "make a data key"),
     ROW("key unwrap", "NAME", key_unwrap, "open a data key's ciphertext"),
+    ROW("hsm selftest", "", hsm_selftest,
+	"try the known attacks on the token, in throwaway objects"),
     ROW("policy list", "", policy_list, "list the policies"),
     ROW("policy show", "NAME", policy_show, "show what a policy allows"),
     ROW("policy check", "FILE", policy_check, "check a policy file"),

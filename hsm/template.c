@@ -47,6 +47,24 @@ void template_bytes(
 	attribute->ulValueLen = bytes.len;
 }
 
+void template_mechanism(
+    struct template *template, CK_MECHANISM_TYPE mechanism)
+{
+	CK_ATTRIBUTE *attribute = add(template, CKA_ALLOWED_MECHANISMS);
+
+	template->mechanisms[0] = mechanism;
+	attribute->pValue = template->mechanisms;
+	attribute->ulValueLen = sizeof(mechanism);
+}
+
+void template_for_session(struct template *template)
+{
+	template->no = 0;
+	for (CK_ULONG i = 0; i < template->count; i++)
+		if (template->attributes[i].type == CKA_TOKEN)
+			template->attributes[i].pValue = &template->no;
+}
+
 static void add_name(
     struct template *template, const struct template_name *name)
 {

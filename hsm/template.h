@@ -31,6 +31,12 @@ void template_number(
 void template_bytes(
     struct template *template, CK_ATTRIBUTE_TYPE type, struct bytes bytes);
 
+/* CKA_ALLOWED_MECHANISMS of one. */
+void template_mechanism(
+    struct template *template, CK_MECHANISM_TYPE mechanism);
+/* Makes what asks for an object of the token ask for one of the session. */
+void template_for_session(struct template *template);
+
 /* Who an object of the token is. */
 struct template_name {
 	struct bytes id;

@@ -139,6 +139,11 @@ CK_SESSION_HANDLE token_session(struct token *token)
 	return token->session;
 }
 
+CK_SLOT_ID token_slot(const struct token *token)
+{
+	return token->slot.id;
+}
+
 const struct quirks *token_quirks(const struct token *token)
 {
 	return token->quirks;

@@ -35,6 +35,7 @@ DEFINE_CLEANUP(token, token_close)
 CK_FUNCTION_LIST *token_functions(struct token *token);
 CK_SESSION_HANDLE token_owner(struct token *token);
 CK_SESSION_HANDLE token_session(struct token *token);
+CK_SLOT_ID token_slot(const struct token *token);
 const struct quirks *token_quirks(const struct token *token);
 const CK_TOKEN_INFO *token_info(const struct token *token);
 uint64_t token_epoch(const struct token *token);

@@ -41,9 +41,11 @@
  *   signet-hsm --module PATH --token URI --pin-file PATH
  *   signet-hsm --init-token --module PATH --label LABEL --so-pin-file PATH
  *       --pin-file PATH
+ *   signet-hsm --selftest --module PATH --token URI --pin-file PATH
  *
- * The second needs no socket: it makes the token and exits with a wire_status;
- * when that is not OK, one line of text for the admin stands on standard error.
+ * The others need no socket: they make the token, or try attacks on it and write
+ * what hsm/selftest.h says, and exit with a wire_status; when that is not OK,
+ * the last line on standard error is text for the admin.
  */
 #ifndef HSM_WIRE_H
 #define HSM_WIRE_H

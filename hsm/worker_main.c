@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/secret.h"
+#include "hsm/examine.h"
 #include "hsm/worker.h"
 
 #define SECRET_HEAP_SIZE (64 * 1024)
@@ -21,6 +22,7 @@
 
 struct arguments {
 	bool init_token;
+	bool selftest;
 	const char *label;
 	const char *so_pin_file;
 	struct worker_options worker;
@@ -30,9 +32,10 @@ static const char usage[] =
     "Usage: signet-hsm --module PATH --token URI --pin-file PATH\n"
     "       signet-hsm --init-token --module PATH --label LABEL\n"
     "                  --so-pin-file PATH --pin-file PATH\n"
+    "       signet-hsm --selftest --module PATH --token URI --pin-file PATH\n"
     "\n"
     "Holds a PKCS#11 token for signetd, which starts it with a socket on\n"
-    "descriptor 3; or makes a token.\n"
+    "descriptor 3; makes a token; or tries the known attacks on one.\n"
     "\n"
     "  --module PATH       PKCS#11 module, absolute\n"
     "  --token URI         the token (RFC 7512), by label, serial, "
@@ -42,6 +45,7 @@ static const char usage[] =
     "  --init-token        make a token in the first free slot and end\n"
     "  --label LABEL       its label, at most 32 octets\n"
     "  --so-pin-file PATH  file with its security officer's PIN\n"
+    "  --selftest          try attacks in throwaway objects and end\n"
     "  --help, --version\n";
 
 enum option_id {
@@ -51,6 +55,7 @@ enum option_id {
 	OPT_INIT_TOKEN,
 	OPT_LABEL,
 	OPT_SO_PIN_FILE,
+	OPT_SELFTEST,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -62,6 +67,7 @@ static const struct option options[] = {
     {"init-token", no_argument, NULL, OPT_INIT_TOKEN},
     {"label", required_argument, NULL, OPT_LABEL},
     {"so-pin-file", required_argument, NULL, OPT_SO_PIN_FILE},
+    {"selftest", no_argument, NULL, OPT_SELFTEST},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -88,6 +94,9 @@ static void take_option(struct arguments *arguments, int option)
 	case OPT_SO_PIN_FILE:
 		arguments->so_pin_file = optarg;
 		break;
+	case OPT_SELFTEST:
+		arguments->selftest = true;
+		break;
 	case OPT_HELP:
 		(void)fputs(usage, stdout);
 		exit(0);
@@ -109,7 +118,7 @@ static void parse(int argc, char **argv, struct arguments *arguments)
 	complete = optind == argc && arguments->worker.module != NULL &&
 		   arguments->worker.pin_file != NULL;
 	if (arguments->init_token)
-		complete = complete && arguments->label != NULL &&
+		complete = complete && !arguments->selftest && arguments->label != NULL &&
 			   arguments->so_pin_file != NULL &&
 			   arguments->worker.token == NULL;
 	else
@@ -150,6 +159,24 @@ static enum wire_status init_token(const struct arguments *arguments)
 	return status;
 }
 
+static enum wire_status selftest(const struct worker_options *worker)
+{
+	const struct token_options selected = {
+	    worker->token, worker->pin_file};
+	struct fault fault = {.status = WIRE_OK};
+	OWNED(module) module = NULL;
+	OWNED(token) token = NULL;
+	enum wire_status status = module_open(worker->module, &module, &fault);
+
+	if (status == WIRE_OK)
+		status = token_open(module, &selected, &token, &fault);
+	if (status == WIRE_OK)
+		status = examine_run(token, STDOUT_FILENO, &fault);
+	if (status != WIRE_OK)
+		(void)fprintf(stderr, "%s\n", fault.text);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {.init_token = false};
@@ -165,6 +192,8 @@ int main(int argc, char **argv)
 	set_up_signals();
 	if (arguments.init_token)
 		status = init_token(&arguments);
+	else if (arguments.selftest)
+		status = selftest(&arguments.worker);
 	else
 		status = worker_run(&arguments.worker, WIRE_FD);
 	/* Past the destructors of the driver, which have been seen to crash. */

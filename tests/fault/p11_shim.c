@@ -21,6 +21,8 @@
  *         segv     SIGSEGV to this process
  *         flip     call, then invert the first bit of the output
  *         constant call, then overwrite the output with 0x42
+ *         attr:TYPE:0|1  lie about a boolean attribute: what a template asks of
+ *                  it is replaced before the call, what is read of it after
  * The first rule that matches is taken.
  */
 #include <dlfcn.h>
@@ -41,14 +43,16 @@
 #define RULES_MAX 64
 
 enum when { WHEN_NTH, WHEN_FROM, WHEN_EVERY };
-enum what { DO_RETURN, DO_DELAY, DO_HANG, DO_KILL, DO_SEGV, DO_FLIP, DO_CONSTANT };
+enum what { DO_RETURN, DO_DELAY, DO_HANG, DO_KILL, DO_SEGV, DO_FLIP, DO_CONSTANT,
+	DO_LIE };
 
 struct rule {
 	char function[40];
 	enum when when;
 	unsigned long n;
 	enum what what;
-	unsigned long value;	/* return value or milliseconds */
+	unsigned long value;	/* return value, milliseconds or attribute */
+	CK_BBOOL lie;
 	unsigned long calls;
 };
 
@@ -57,6 +61,8 @@ struct verdict {
 	bool refuse;
 	CK_RV rv;
 	enum what after;	/* DO_RETURN: leave the output alone */
+	CK_ATTRIBUTE_TYPE attribute; /* of DO_LIE */
+	CK_BBOOL lie;
 };
 
 /* lock guards everything below it. */
@@ -101,6 +107,16 @@ static bool parse_what(const char *word, struct rule *rule)
 		word += 6;
 	}
 	char *end;
+	if (strncmp(word, "attr:", 5) == 0) {
+		rule->what = DO_LIE;
+		word += 5;
+		rule->value = strtoul(word, &end, 0);
+		if (end == word || end[0] != ':' ||
+		    (end[1] != '0' && end[1] != '1'))
+			return false;
+		rule->lie = end[1] == '1';
+		return end[2] == '\0';
+	}
 	rule->value = strtoul(word, &end, 0);
 	return end != word && *end == '\0';
 }
@@ -198,7 +214,7 @@ static bool take_rule(const char *function, struct rule *rule_out)
 static struct verdict judge(const char *function)
 {
 	struct rule rule = {0};
-	struct verdict verdict = {false, CKR_OK, DO_RETURN};
+	struct verdict verdict = {.rv = CKR_OK, .after = DO_RETURN};
 	if (!take_rule(function, &rule))
 		return verdict;
 	switch (rule.what) {
@@ -225,6 +241,11 @@ static struct verdict judge(const char *function)
 	case DO_CONSTANT:
 		verdict.after = rule.what;
 		break;
+	case DO_LIE:
+		verdict.after = DO_LIE;
+		verdict.attribute = rule.value;
+		verdict.lie = rule.lie;
+		break;
 	}
 	return verdict;
 }
@@ -239,6 +260,26 @@ static void spoil(enum what how, CK_RV rv, CK_BYTE *out, CK_ULONG len)
 		memset(out, 0x42, len);
 }
 
+/* Templates share their values, so that the pointer is bent. */
+static void bend(const struct verdict *verdict, CK_ATTRIBUTE *attributes,
+    CK_ULONG count)
+{
+	static CK_BBOOL lies[] = {CK_FALSE, CK_TRUE};
+	for (CK_ULONG i = 0; i < count && verdict->after == DO_LIE; i++)
+		if (attributes[i].type == verdict->attribute)
+			attributes[i].pValue = &lies[verdict->lie];
+}
+
+static void bend_read(const struct verdict *verdict, CK_RV rv,
+    CK_ATTRIBUTE *attributes, CK_ULONG count)
+{
+	for (CK_ULONG i = 0;
+	     rv == CKR_OK && i < count && verdict->after == DO_LIE; i++)
+		if (attributes[i].type == verdict->attribute &&
+		    attributes[i].ulValueLen == sizeof(CK_BBOOL))
+			*(CK_BBOOL *)attributes[i].pValue = verdict->lie;
+}
+
 /* A function without a session, and one with it. */
 #define PLAIN(name, params, args)                                              \
 	static CK_RV shim_##name params                                        \
@@ -247,8 +288,11 @@ static void spoil(enum what how, CK_RV rv, CK_BYTE *out, CK_ULONG len)
 		return verdict.refuse ? verdict.rv : real->name args;          \
 	}
 #define SESSION(name, params, args) OUTPUT(name, params, args, NULL, 0)
-/* ...and with octets that come out. */
+/* ...with octets that come out... */
 #define OUTPUT(name, params, args, out, len)                                   \
+	CALL(name, params, args, (void)0, spoil(verdict.after, rv, (out), (len)))
+/* ...and with templates, which are bent before or after. */
+#define CALL(name, params, args, before, after)                                \
 	static CK_RV shim_##name params                                        \
 	{                                                                      \
 		struct verdict verdict = judge(#name);                         \
@@ -258,8 +302,9 @@ static void spoil(enum what how, CK_RV rv, CK_BYTE *out, CK_ULONG len)
 				real->C_CloseSession(s);                       \
 			return verdict.rv;                                     \
 		}                                                              \
+		before;                                                        \
 		CK_RV rv = real->name args;                                    \
-		spoil(verdict.after, rv, (out), (len));                        \
+		after;                                                         \
 		return rv;                                                     \
 	}
 #define S CK_SESSION_HANDLE s
@@ -286,10 +331,13 @@ SESSION(C_InitPIN, (S, IN), (s, in, in_len))
 SESSION(C_GetSessionInfo, (S, CK_SESSION_INFO *info), (s, info))
 SESSION(C_Login, (S, CK_USER_TYPE user, IN), (s, user, in, in_len))
 SESSION(C_Logout, (S), (s))
-SESSION(C_CreateObject, (S, ATTRS(t), H *o), (s, t, t_n, o))
-SESSION(C_CopyObject, (S, H from, ATTRS(t), H *o), (s, from, t, t_n, o))
+CALL(C_CreateObject, (S, ATTRS(t), H *o), (s, t, t_n, o),
+    bend(&verdict, t, t_n), (void)0)
+CALL(C_CopyObject, (S, H from, ATTRS(t), H *o), (s, from, t, t_n, o),
+    bend(&verdict, t, t_n), (void)0)
 SESSION(C_DestroyObject, (S, H o), (s, o))
-SESSION(C_GetAttributeValue, (S, H o, ATTRS(t)), (s, o, t, t_n))
+CALL(C_GetAttributeValue, (S, H o, ATTRS(t)), (s, o, t, t_n), (void)0,
+    bend_read(&verdict, rv, t, t_n))
 SESSION(C_SetAttributeValue, (S, H o, ATTRS(t)), (s, o, t, t_n))
 SESSION(C_FindObjectsInit, (S, ATTRS(t)), (s, t, t_n))
 SESSION(C_FindObjects, (S, H *o, CK_ULONG max, CK_ULONG *n), (s, o, max, n))
@@ -300,13 +348,15 @@ SESSION(C_DecryptInit, (S, MECH, H key), (s, m, key))
 OUTPUT(C_Decrypt, (S, IN, OUT), (s, in, in_len, out, out_len), out, *out_len)
 SESSION(C_SignInit, (S, MECH, H key), (s, m, key))
 OUTPUT(C_Sign, (S, IN, OUT), (s, in, in_len, out, out_len), out, *out_len)
-SESSION(C_GenerateKey, (S, MECH, ATTRS(t), H *o), (s, m, t, t_n, o))
-SESSION(C_GenerateKeyPair, (S, MECH, ATTRS(p), ATTRS(t), H *pub, H *prv),
-    (s, m, p, p_n, t, t_n, pub, prv))
+CALL(C_GenerateKey, (S, MECH, ATTRS(t), H *o), (s, m, t, t_n, o),
+    bend(&verdict, t, t_n), (void)0)
+CALL(C_GenerateKeyPair, (S, MECH, ATTRS(p), ATTRS(t), H *pub, H *prv),
+    (s, m, p, p_n, t, t_n, pub, prv),
+    (bend(&verdict, p, p_n), bend(&verdict, t, t_n)), (void)0)
 OUTPUT(C_WrapKey, (S, MECH, H by, H key, OUT), (s, m, by, key, out, out_len),
     out, *out_len)
-SESSION(C_UnwrapKey, (S, MECH, H by, IN, ATTRS(t), H *o),
-    (s, m, by, in, in_len, t, t_n, o))
+CALL(C_UnwrapKey, (S, MECH, H by, IN, ATTRS(t), H *o),
+    (s, m, by, in, in_len, t, t_n, o), bend(&verdict, t, t_n), (void)0)
 OUTPUT(C_GenerateRandom, (S, CK_BYTE *out, CK_ULONG n), (s, out, n), out, n)
 
 static CK_RV shim_C_GetFunctionList(CK_FUNCTION_LIST **list)
