@@ -75,15 +75,19 @@ static enum err_code draft_publish(
 	return code;
 }
 
-static enum err_code verify_copy(const char *path, struct err *err)
+/* SEAL, NULL where it is not at hand, opens the copy's rows as the store's. */
+static enum err_code verify_copy(
+    const char *path, struct seal *seal, struct err *err)
 {
 	OWNED(store) copy = NULL;
 	struct audit_head head;
-	enum err_code code = store_open_copy(path, &copy, err);
+	uint64_t rows;
+	enum err_code code;
 
-	if (code != ERR_OK)
+	if ((code = store_open_copy(path, &copy, err)) != ERR_OK ||
+	    (code = audit_verify(copy, &head, err)) != ERR_OK || seal == NULL)
 		return code;
-	return audit_verify(copy, &head, err);
+	return verify_rows(copy->engine, seal, &rows, err);
 }
 
 /* Copies STORE to the new file PATH, durably, and verifies it first. */
@@ -100,7 +104,7 @@ static enum err_code write_copy(
 		return code;
 	if (fsync(draft.fd) != 0)
 		return fail_io("sync", draft.path, err);
-	if ((code = verify_copy(draft.path, err)) != ERR_OK)
+	if ((code = verify_copy(draft.path, store->seal, err)) != ERR_OK)
 		return code;
 	return draft_publish(&draft, path, err);
 }

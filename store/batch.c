@@ -68,12 +68,16 @@ static struct span keep_key(struct batch *batch, struct bytes key)
 /* The audit log and the store's own names have one writer: the store. */
 static void check_owner(enum table table, struct bytes key)
 {
+	static const char *const own[] = {STORE_META_FORMAT, STORE_META_AUDIT,
+	    STORE_META_SEAL, STORE_META_TALLY};
+
 	if (table >= TABLE_COUNT || table == TABLE_AUDIT)
 		abort();
-	if (table == TABLE_META &&
-	    (bytes_equal(key, BYTES_STR(STORE_META_FORMAT)) ||
-		bytes_equal(key, BYTES_STR(STORE_META_AUDIT))))
-		abort();
+	if (table != TABLE_META)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(own); i++)
+		if (bytes_equal(key, bytes_str(own[i])))
+			abort();
 }
 
 static void add_change(struct batch *batch, const struct change *change)

@@ -46,5 +46,7 @@ void batch_reset(struct batch *batch);
 /* Names in META that are the store's own. */
 #define STORE_META_FORMAT "format"
 #define STORE_META_AUDIT "audit_head"
+#define STORE_META_SEAL "seal"	/* how to get the key, as its keeper wrote it */
+#define STORE_META_TALLY "tally" /* see sealer.h */
 
 #endif

@@ -61,6 +61,10 @@ struct engine_ops {
 	enum err_code (*append)(struct transaction *transaction,
 	    enum table table, struct bytes key, struct bytes value,
 	    struct err *err);
+	/* As append, with the revision that RECORD says. */
+	enum err_code (*load)(struct transaction *transaction,
+	    enum table table, struct bytes key, const struct record *record,
+	    struct err *err);
 	enum err_code (*erase)(struct transaction *transaction,
 	    enum table table, struct bytes key, struct err *err);
 	/* Durable on ERR_OK.  Ends the transaction whatever it returns. */

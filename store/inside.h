@@ -4,19 +4,29 @@
 #define STORE_INSIDE_H
 
 #include "store/engine.h"
+#include "store/seal.h"
 #include "store/writer.h"
 
 struct store {
-	struct engine *engine;
-	struct writer *writer;	/* NULL: opened for reading */
+	struct engine *engine;	/* NULL after a failure that left none */
+	struct writer *writer;	/* NULL: opened for reading, or locked */
+	struct seal *seal;	/* NULL: not sealed, or locked */
+	bool sealed;		/* its rows are; without a seal it is locked */
+	bool read_only;
+	char *path;
+	uint64_t map_size;	/* octets, as asked for */
 	int claim;		/* on the folder; -1: opened for reading */
 };
 
-/*
- * Opens one file that an engine's copy() made, for reading.  Closed by
- * store_close.  Errors: as store_open.
- */
-MUST_CHECK enum err_code store_open_copy(
-    const char *path, struct store **store_out, struct err *err);
+/* Replaces VALUE by what STORED, the octets of ROW in the engine, holds.
+ * Errors: ERR_STORE when the store is locked; those of seal_open. */
+MUST_CHECK enum err_code store_read_row(struct store *store,
+    const struct row *row, struct bytes stored, struct buf *value,
+    struct err *err);
+
+/* Walks over every row that SEAL seals or counts and compares with the tally.
+ * Errors: as store_verify. */
+MUST_CHECK enum err_code verify_rows(struct engine *engine, struct seal *seal,
+    uint64_t *rows_out, struct err *err);
 
 #endif

@@ -49,7 +49,7 @@ struct lmdb {
 };
 
 static const char *const table_names[] = {
-#define TABLE(id, name) name,
+#define TABLE(id, name, rule) name,
 #include "store/tables.def"
 #undef TABLE
 };
@@ -308,10 +308,9 @@ static enum err_code put(struct transaction *transaction, enum table table,
 }
 
 /* MDB_APPEND also leaves full pages behind, where put would leave half ones. */
-static enum err_code append(struct transaction *transaction, enum table table,
-    struct bytes key, struct bytes value, struct err *err)
+static enum err_code load(struct transaction *transaction, enum table table,
+    struct bytes key, const struct record *record, struct err *err)
 {
-	struct record record = {value, 1};
 	int rc = 0;
 
 	if (transaction->cursors[table] == NULL)
@@ -320,7 +319,15 @@ static enum err_code append(struct transaction *transaction, enum table table,
 		    &transaction->cursors[table]);
 	if (rc != 0)
 		return fail(rc, table_names[table], err);
-	return write_record(transaction, table, key, &record, MDB_APPEND, err);
+	return write_record(transaction, table, key, record, MDB_APPEND, err);
+}
+
+static enum err_code append(struct transaction *transaction, enum table table,
+    struct bytes key, struct bytes value, struct err *err)
+{
+	const struct record record = {value, 1};
+
+	return load(transaction, table, key, &record, err);
 }
 
 static enum err_code erase(struct transaction *transaction, enum table table,
@@ -435,6 +442,7 @@ static const struct engine_ops lmdb_ops = {
     .look = look,
     .put = put,
     .append = append,
+    .load = load,
     .erase = erase,
     .commit = commit,
     .abort = abort_transaction,

@@ -7,6 +7,7 @@
 #include "base/fs.h"
 #include "store/folder.h"
 #include "store/lmdb.h"
+#include "store/table.h"
 
 /* Raised when a store that is written now misleads an older program. */
 #define STORE_FORMAT 1
@@ -17,6 +18,9 @@ struct scan {
 	struct snapshot *snapshot;
 	struct cursor *cursor;
 	struct buf prefix;
+	struct store *store;
+	enum table table;
+	struct buf value; /* of a sealed row */
 	struct buf from; /* the first key may be this one ... */
 	bool skip_from; /* ... which then is passed over */
 };
@@ -100,6 +104,13 @@ static enum err_code settle_format(
 
 /* ---- open and close ---- */
 
+static enum err_code check_sealed(struct store *store, struct err *err)
+{
+	OWNED_BUF(record);
+
+	return store_seal_record(store, &record, &store->sealed, err);
+}
+
 /* Owns ENGINE, also on failure. */
 static enum err_code finish_open(struct engine *engine,
     const struct store_options *options, struct store **store_out,
@@ -110,9 +121,14 @@ static enum err_code finish_open(struct engine *engine,
 
 	store->engine = engine;
 	store->claim = -1;
+	store->path = mem_strdup(options->path);
+	store->map_size = options->map_size;
+	store->read_only = options->read_only;
 	code = settle_format(engine, options, err);
-	if (code == ERR_OK && !options->read_only)
-		code = writer_new(engine, &store->writer, err);
+	if (code == ERR_OK)
+		code = check_sealed(store, err);
+	if (code == ERR_OK && !options->read_only && !store->sealed)
+		code = writer_new(engine, NULL, &store->writer, err);
 	if (code != ERR_OK)
 		return code;
 	*store_out = GIVE(store);
@@ -171,8 +187,11 @@ void store_close(struct store *store)
 	if (store == NULL)
 		return;
 	writer_free(store->writer);
-	store->engine->ops->close(store->engine);
+	if (store->engine != NULL)
+		store->engine->ops->close(store->engine);
+	seal_free(store->seal);
 	own_fd_cleanup(&store->claim);
+	free(store->path);
 	free(store);
 }
 
@@ -181,6 +200,22 @@ void store_close(struct store *store)
 static bool is_key(struct bytes key)
 {
 	return key.len > 0 && key.len <= STORE_KEY_MAX;
+}
+
+enum err_code store_read_row(struct store *store, const struct row *row,
+    struct bytes stored, struct buf *value, struct err *err)
+{
+	buf_reset(value);
+	if (!store->sealed || table_rule(row->table) != TABLE_RULE_SEALED) {
+		buf_put_bytes(value, stored);
+		return ERR_OK;
+	}
+	if (store->seal == NULL)
+		return err_fail(err, ERR_STORE,
+		    "%s: the rows are sealed, and the store was opened without "
+		    "its key",
+		    table_name(row->table));
+	return seal_open(store->seal, row, stored, value, err);
 }
 
 enum err_code store_find(struct store *store, enum table table,
@@ -199,8 +234,11 @@ enum err_code store_find(struct store *store, enum table table,
 		if (code != ERR_OK)
 			return code;
 		code = ops->find(snapshot, table, key, &record, err);
-		if (code == ERR_OK && value != NULL)
-			buf_put_bytes(value, record.value);
+		const struct row row = {
+		    .table = table, .key = key, .revision = record.revision};
+		if (code == ERR_OK && value != NULL && record.revision != 0)
+			code = store_read_row(
+			    store, &row, record.value, value, err);
 		ops->snapshot_close(snapshot);
 		if (code != ERR_OK)
 			return code;
@@ -234,6 +272,8 @@ enum err_code scan_open(struct store *store, enum table table,
 	enum err_code code;
 
 	scan->engine = store->engine;
+	scan->store = store;
+	scan->table = table;
 	scan->skip_from = bytes_compare(after, prefix) >= 0 && after.len > 0;
 	buf_put_bytes(&scan->prefix, prefix);
 	buf_put_bytes(&scan->from, scan->skip_from ? after : prefix);
@@ -269,7 +309,14 @@ enum err_code scan_next(struct scan *scan, struct bytes *key,
 	*more_out =
 	    record.revision != 0 && begins_with(*key, buf_bytes(&scan->prefix));
 	*value = record.value;
-	return ERR_OK;
+	if (!*more_out || !scan->store->sealed)
+		return ERR_OK;
+	const struct row row = {
+	    .table = scan->table, .key = *key, .revision = record.revision};
+	code = store_read_row(
+	    scan->store, &row, record.value, &scan->value, err);
+	*value = buf_bytes(&scan->value);
+	return code;
 }
 
 void scan_close(struct scan *scan)
@@ -282,6 +329,7 @@ void scan_close(struct scan *scan)
 		scan->engine->ops->snapshot_close(scan->snapshot);
 	buf_free(&scan->prefix);
 	buf_free(&scan->from);
+	buf_free(&scan->value);
 	free(scan);
 }
 
@@ -291,8 +339,9 @@ enum err_code store_commit(
     struct store *store, struct batch *batch, struct err *err)
 {
 	if (store->writer == NULL)
-		return err_fail(
-		    err, ERR_STORE, "the store was opened for reading");
+		return err_fail(err, ERR_STORE, store->read_only
+			? "the store was opened for reading"
+			: "the store is sealed and was opened without its key");
 	if (batch_is_empty(batch))
 		return ERR_OK;
 	return writer_commit(store->writer, batch, err);

@@ -12,15 +12,17 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/secret.h"
 
 enum table {
-#define TABLE(id, name) TABLE_##id,
+#define TABLE(id, name, rule) TABLE_##id,
 #include "store/tables.def"
 #undef TABLE
 	TABLE_COUNT
 };
 
 #define STORE_KEY_MAX 500	/* octets */
+#define STORE_KEY_SIZE 32	/* octets of the key that seals a store */
 
 struct store;
 struct batch;
@@ -37,11 +39,15 @@ struct store_options {
  * Opens a store and starts its writer.  One process at a time may open for
  * writing: another server would settle the first one's open intents.  Refuses a
  * folder or file that others can read, and a format newer than this program
- * knows.
+ * knows.  A sealed store is opened locked: until store_unseal it gives only what
+ * stands in tables that are not sealed, and takes no commit.
  * Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_STORE, ERR_CORRUPT.
  */
 MUST_CHECK enum err_code store_open(const struct store_options *options,
     struct store **store_out, struct err *err);
+/* Opens a backup, one file, for reading.  Errors: as store_open. */
+MUST_CHECK enum err_code store_open_copy(
+    const char *path, struct store **store_out, struct err *err);
 /* Commits what is waiting, then closes.  No other thread may be inside. */
 void store_close(struct store *store);
 DEFINE_CLEANUP(store, store_close)
@@ -107,6 +113,44 @@ bool batch_is_empty(const struct batch *batch);
  */
 MUST_CHECK enum err_code store_commit(
     struct store *store, struct batch *batch, struct err *err);
+
+/*
+ * Sealing at rest (store/seal.h; store/tables.def says which tables).  The store
+ * is given its key and keeps a record, in the clear, by which whoever keeps the
+ * key gets it again; ca/storekey.h does, with the token.
+ */
+
+/* The record; *SEALED_OUT false: the store is not sealed.
+ * Errors: ERR_STORE. */
+MUST_CHECK enum err_code store_seal_record(struct store *store,
+    struct buf *record, bool *sealed_out, struct err *err);
+/*
+ * Unlocks a sealed store, once, before any other thread is inside.
+ * Errors: ERR_CONFIG when it is not sealed; ERR_CORRUPT when its tally does not
+ * open: another key, or the tally or the head of the audit log was changed or
+ * rolled back; those of store_open.
+ */
+MUST_CHECK enum err_code store_unseal(
+    struct store *store, const struct secret *key, struct err *err);
+/*
+ * Seals the store under KEY, or anew when it is sealed and unlocked: all rows go
+ * into a new file, which is verified and then takes the place of the old one.  A
+ * stop at any moment leaves one of the two, whole.  Needs free space as large as
+ * the store.  Opened for writing; no other thread may be inside.  What the disk
+ * keeps of the old file is beyond its reach.  After a failure the store can only be closed.
+ * Errors: ERR_CONFIG when opened for reading or locked; those of store_open.
+ */
+MUST_CHECK enum err_code store_seal(struct store *store, struct bytes record,
+    const struct secret *key, struct err *err);
+/*
+ * Opens every sealed row, counts every row that is sealed or counted, and compares
+ * with the tally: none is changed, moved, rolled back, gone or added.  On one
+ * snapshot, which pins old pages for seconds a million rows.
+ * Errors: ERR_CONFIG when it is not sealed, or locked; ERR_CORRUPT, whose cause
+ * names table and row, or the table alone where a row is gone or came again.
+ */
+MUST_CHECK enum err_code store_verify(
+    struct store *store, uint64_t *rows_out, struct err *err);
 
 struct store_stats {
 	uint64_t commits;	/* durable writes since opening */

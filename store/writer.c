@@ -49,6 +49,7 @@ struct writer {
 
 	/* The writer thread's alone. */
 	unsigned side; /* that gathers */
+	struct sealer *sealer; /* NULL: the store is not sealed */
 	struct chain *chain;
 	bool chain_begun; /* in this transaction */
 	int64_t now_ms; /* of this transaction */
@@ -75,18 +76,29 @@ static enum err_code check(struct writer *writer, struct transaction *tx,
 	return ERR_OK;
 }
 
-static enum err_code change(struct writer *writer, struct transaction *tx,
-    const struct batch *batch, struct err *err)
+static enum err_code change_one(struct writer *writer, struct transaction *tx,
+    const struct row *row, const struct bytes *value, struct err *err)
 {
 	const struct engine_ops *ops = writer->engine->ops;
 
+	if (writer->sealer != NULL)
+		return value != NULL
+			   ? sealer_put(writer->sealer, tx, row, *value, err)
+			   : sealer_erase(writer->sealer, tx, row, err);
+	return value != NULL ? ops->put(tx, row->table, row->key, *value, err)
+			     : ops->erase(tx, row->table, row->key, err);
+}
+
+static enum err_code change(struct writer *writer, struct transaction *tx,
+    const struct batch *batch, struct err *err)
+{
 	for (size_t i = 0; i < batch->change_count; i++) {
 		const struct change *it = &batch->changes[i];
-		struct bytes key = batch_octets(batch, it->key);
-		enum err_code code =
-		    it->is_put ? ops->put(tx, it->table, key,
-				     batch_octets(batch, it->value), err)
-			       : ops->erase(tx, it->table, key, err);
+		const struct row row = {
+		    .table = it->table, .key = batch_octets(batch, it->key)};
+		struct bytes value = batch_octets(batch, it->value);
+		enum err_code code = change_one(
+		    writer, tx, &row, it->is_put ? &value : NULL, err);
 
 		if (code != ERR_OK)
 			return code;
@@ -182,19 +194,25 @@ static enum err_code apply_all(struct writer *writer, struct request *first,
 	if (code != ERR_OK)
 		return code;
 	writer->chain_begun = false;
+	if (writer->sealer != NULL)
+		sealer_begin(writer->sealer);
 	for (struct request *it = first; it != end && code == ERR_OK;
 	     it = it->next)
 		code = apply(writer, tx, it, err);
 	if (code == ERR_OK)
 		code = end_chain(writer, tx, err);
+	if (code == ERR_OK && writer->sealer != NULL)
+		code = sealer_end(writer->sealer, tx, err);
 	if (code != ERR_OK) {
 		ops->abort(tx);
 		return code;
 	}
-	code = ops->commit(tx, err);
-	if (code == ERR_OK)
-		atomic_fetch_add(&writer->commits, 1);
-	return code;
+	if ((code = ops->commit(tx, err)) != ERR_OK)
+		return code;
+	if (writer->sealer != NULL)
+		sealer_committed(writer->sealer);
+	atomic_fetch_add(&writer->commits, 1);
+	return ERR_OK;
 }
 
 /* Gives the fault of the group to each member. */
@@ -415,18 +433,20 @@ static void dispose(struct writer *writer)
 {
 	sem_destroy(&writer->wake);
 	chain_free(writer->chain);
+	sealer_free(writer->sealer);
 	buf_free(&writer->record);
 	free(writer);
 }
 
-enum err_code writer_new(
-    struct engine *engine, struct writer **writer_out, struct err *err)
+enum err_code writer_new(struct engine *engine, struct sealer *sealer,
+    struct writer **writer_out, struct err *err)
 {
 	struct writer *writer = mem_zalloc(sizeof(*writer));
 	enum err_code code;
 	int rc;
 
 	writer->engine = engine;
+	writer->sealer = sealer;
 	atomic_init(&writer->writable, true);
 	sem_init(&writer->wake, 0, 0);
 	code = chain_new(&writer->chain, err);

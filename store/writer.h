@@ -5,12 +5,14 @@
 
 #include "store/batch.h"
 #include "store/engine.h"
+#include "store/sealer.h"
 
 struct writer;
 
-/* ENGINE is borrowed.  Errors: ERR_STORE, ERR_CRYPTO. */
-MUST_CHECK enum err_code writer_new(
-    struct engine *engine, struct writer **writer_out, struct err *err);
+/* ENGINE is borrowed.  SEALER, NULL for a store that is not sealed, is the
+ * writer's own, also on failure.  Errors: ERR_STORE, ERR_CRYPTO. */
+MUST_CHECK enum err_code writer_new(struct engine *engine,
+    struct sealer *sealer, struct writer **writer_out, struct err *err);
 /* Commits what is waiting and ends the thread. */
 void writer_free(struct writer *writer);
 DEFINE_CLEANUP(writer, writer_free)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What a durable commit costs: store_bench [THREADS [SECONDS [FOLDER]]].
+ * What a durable commit costs: store_bench [THREADS [SECONDS [FOLDER [sealed]]]].
  * Each thread commits what issuing does, an intent and then a certificate, as
- * fast as it can; afterwards one thread alone does the same, and finds.
+ * fast as it can; afterwards one thread alone does the same, and finds.  A
+ * sealed store is also verified, and sealed anew.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -187,6 +188,32 @@ static void bench_find(void)
 	    (double)(cpu_us() - start) / FINDS);
 }
 
+static struct secret *seal(void)
+{
+	struct secret *key = secret_new(STORE_KEY_SIZE);
+	struct err err = {0};
+
+	if (store_seal(store, BYTES_STR("bench"), key, &err) != ERR_OK)
+		give_up("seal", &err);
+	return key;
+}
+
+static void bench_seal(void)
+{
+	struct err err = {0};
+	int64_t start = clock_mono_us();
+	uint64_t rows;
+
+	if (store_verify(store, &rows, &err) != ERR_OK)
+		give_up("verify", &err);
+	printf("verifying %llu rows: %.2f us each\n", (unsigned long long)rows,
+	    (double)(clock_mono_us() - start) / (double)rows);
+	start = clock_mono_us();
+	secret_free(seal());
+	printf("sealing them anew: %.2f us each\n",
+	    (double)(clock_mono_us() - start) / (double)rows);
+}
+
 int main(int argc, char **argv)
 {
 	uint32_t threads = argc > 1 ? (uint32_t)strtoul(argv[1], NULL, 10) : 64;
@@ -206,9 +233,13 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	options.path = dir;
-	if (store_open(&options, &store, &err) != ERR_OK)
+	if (secret_heap_open(1 << 18, &err) != ERR_OK ||
+	    store_open(&options, &store, &err) != ERR_OK)
 		give_up(dir, &err);
-	printf("store in %s\n", dir);
+	bool sealed = argc > 4 && strcmp(argv[4], "sealed") == 0;
+	if (sealed)
+		secret_free(seal());
+	printf("store in %s%s\n", dir, sealed ? ", sealed" : "");
 	bench_commits(threads, seconds);
 	bench_commits(1, seconds);
 	bench_find();
@@ -219,6 +250,8 @@ int main(int argc, char **argv)
 	printf("audit of %llu entries: %.2f us each\n",
 	    (unsigned long long)head.sequence,
 	    (double)start / (double)head.sequence);
+	if (sealed)
+		bench_seal();
 	store_close(store);
 	return 0;
 }
