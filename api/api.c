@@ -5,6 +5,7 @@
 #include <string.h>
 #include <strings.h>
 #include "api/authn.h"
+#include "api/gate.h"
 #include "api/metrics.h"
 #include "api/peer.h"
 #include "api/trail.h"
@@ -18,10 +19,11 @@ enum err_code api_active_cluster(
 	    cluster_get(x->app->store, x->params.cluster, &cluster, err);
 	if (code != ERR_OK)
 		return code;
-	if (cluster->state != CLUSTER_ACTIVE)
-		return err_refuse(err, ERR_POLICY,
-		    "Cluster %s is retired: nothing is issued or used for it",
-		    cluster->name);
+	code = cluster_check_usable(cluster, err);
+	if (code == ERR_QUARANTINED)
+		metrics_turned(TURNED_QUARANTINE);
+	if (code != ERR_OK)
+		return code;
 	*cluster_out = GIVE(cluster);
 	return ERR_OK;
 }
@@ -81,14 +83,23 @@ static enum err_code api_begin(
 static enum err_code admit(struct exchange *x, struct err *err)
 {
 	if (x->route->permission == PERM_PUBLIC)
-		return ERR_OK;
+		return gate_newcomer(x, err);
 	const struct credentials credentials = {
 	    exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION),
 	    x->peer->session == NULL
 		? (struct bytes){0}
 		: tls_peer_certificate(x->peer->session),
 	};
-	enum err_code code = authn_identify(x, &credentials, err);
+	enum err_code code = ERR_OK;
+	if (credentials.authorization != NULL ||
+	    credentials.certificate.len == 0)
+		code = gate_newcomer(x, err);
+	if (code == ERR_OK)
+		code = authn_identify(x, &credentials, err);
+	if (code == ERR_OK)
+		code = gate_identity(x, err);
+	if (code == ERR_OK)
+		code = gate_check_cluster(x, err);
 	if (code == ERR_OK)
 		code = authn_may_route(x, err);
 	if (code == ERR_OK && x->body.len > 0)
@@ -140,7 +151,8 @@ static enum err_code api_work(struct exchange *x, struct err *err)
 static void api_refuse(struct exchange *x, const struct err *err)
 {
 	/* Shedding load is counted, and no time to write much. */
-	if (err->code == ERR_OVERLOADED || err->code == ERR_STOPPING)
+	if (err->code == ERR_OVERLOADED || err->code == ERR_STOPPING ||
+	    err->code == ERR_RATE_LIMITED)
 		log_err(LOG_DEBUG, "request not taken", err);
 	else if (reply_status(err->code) >= 500)
 		log_err(LOG_ERROR, "request failed", err);
@@ -151,6 +163,8 @@ static void api_finished(struct exchange *x, int64_t duration_us)
 {
 	const char *route = x->route == NULL ? "none" : x->route->path;
 	metrics_request(x->route, x->reply.status, duration_us);
+	if (x->code == ERR_RATE_LIMITED)
+		return;
 	LOG(INFO, "request", LOG_STR("method", x->method),
 	    LOG_STR("route", route), LOG_NUM("status", x->reply.status),
 	    LOG_NUM("duration_us", duration_us),

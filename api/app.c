@@ -7,20 +7,71 @@
 #include "ca/ceremony.h"
 #include "hsm/hsm.h"
 
-/* Of one caller: ten a second in the long run, a hundred at once. */
-#define REFUSAL_INTERVAL_US 100000
-#define REFUSAL_BURST_US (100 * REFUSAL_INTERVAL_US)
-
 /* The public listener's share of threads and queue: one in eight. */
 #define PUBLIC_PART 8
 
+/* Never freed before the end: it is some kilobytes a reload, and spares every
+ * request a count of references. */
+struct read_config {
+	struct config *config;
+	struct read_config *older;
+};
+
+static void keep_config(struct app *app, struct config *config)
+{
+	struct read_config *kept = mem_zalloc(sizeof(*kept));
+	*kept = (struct read_config){config, app->read};
+	app->read = kept;
+}
+
+static void free_configs(struct app *app)
+{
+	while (app->read != NULL) {
+		struct read_config *kept = app->read;
+		app->read = kept->older;
+		config_free(kept->config);
+		free(kept);
+	}
+}
+
+static struct limit **limit_at(struct limits *limits, size_t index)
+{
+	struct limit **const all[] = {&limits->refusals, &limits->log,
+	    &limits->source, &limits->failures, &limits->identity,
+	    &limits->cluster, &limits->names, &limits->public,
+	    &limits->ocsp_signed};
+	return index < ARRAY_LEN(all) ? all[index] : NULL;
+}
+
+static void open_limits(struct limits *limits)
+{
+	struct limit **limit;
+	for (size_t i = 0; (limit = limit_at(limits, i)) != NULL; i++)
+		*limit = limit_new();
+}
+
+static void free_limits(struct limits *limits)
+{
+	struct limit **limit;
+	for (size_t i = 0; (limit = limit_at(limits, i)) != NULL; i++)
+		limit_free(*limit);
+}
+
+const struct config *app_live(const struct app *app)
+{
+	return atomic_load_explicit(&app->live, memory_order_acquire);
+}
+
 static void take_live(struct app *app, const struct config *config)
 {
+	atomic_store_explicit(&app->live, config, memory_order_release);
 	log_set_level(config->log_level);
 	atomic_store(&app->request_timeout_ms,
 	    config->limits.request_timeout * 1000);
 	atomic_store(
 	    &app->drain_timeout_ms, config->limits.drain_timeout * 1000);
+	atomic_store(&app->handshake_timeout_ms,
+	    config->limits.handshake_timeout * 1000);
 }
 
 static enum err_code open_store(const struct config *config, bool read_only,
@@ -98,8 +149,7 @@ enum err_code app_open(
 	OWNED(app) app = mem_zalloc(sizeof(*app));
 	app->config = config;
 	app->started = clock_now();
-	app->refusals.interval_us = REFUSAL_INTERVAL_US;
-	app->refusals.burst_us = REFUSAL_BURST_US;
+	open_limits(&app->limits);
 	pthread_mutex_init(&app->policies_lock, NULL);
 	take_live(app, config);
 	enum err_code code = open_parts(app, err);
@@ -126,6 +176,8 @@ void app_close(struct app *app)
 	policy_set_free(app->policies);
 	pthread_mutex_destroy(&app->policies_lock);
 	buf_free(&app->prune_cursor);
+	free_limits(&app->limits);
+	free_configs(app);
 	free(app->instance);
 	free(app);
 }
@@ -182,6 +234,7 @@ enum err_code app_reload(struct app *app, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	take_live(app, config);
+	keep_config(app, GIVE(config));
 	pthread_mutex_lock(&app->policies_lock);
 	struct policy_set *old = app->policies;
 	app->policies = GIVE(policies);

@@ -6,7 +6,7 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include "api/job.h"
-#include "api/throttle.h"
+#include "api/limit.h"
 #include "api/tls.h"
 #include "base/config.h"
 #include "ca/ca.h"
@@ -16,10 +16,23 @@
 #include "policies/policy.h"
 #include "store/store.h"
 
+/* What is counted apart, each by keys of its own; the rates are those of the
+ * configuration as last read. */
+struct limits {
+	struct limit *refusals;	/* of one caller, worth an audit entry */
+	struct limit *log;	/* of one source, worth a line */
+	struct limit *source, *failures, *identity, *cluster, *names;
+	struct limit *public, *ocsp_signed;
+};
+
 /* Set once while the server starts; what may change later is atomic or stands
  * behind a function. */
 struct app {
 	const struct config *config;	/* as read at start */
+	/* As last read; each is kept until the end, for whoever still reads in
+	 * it.  Only who may come, and how often, is taken from there. */
+	_Atomic(const struct config *) live;
+	struct read_config *read;	/* of the thread that reloads alone */
 	struct store *store;
 	struct hsm *hsm;
 	struct ca *ca;
@@ -34,11 +47,12 @@ struct app {
 	char *instance;			/* name of this instance, for people */
 	int64_t started;		/* seconds */
 
-	/* Refusals of one caller that are worth an audit entry. */
-	struct throttle refusals;
+	struct limits limits;
 
 	/* Live settings, from the configuration as last read. */
 	_Atomic int64_t request_timeout_ms, drain_timeout_ms;
+	_Atomic int64_t handshake_timeout_ms;
+	atomic_uint quarantined;	/* clusters; counted now and then */
 
 	atomic_bool stopping;
 	atomic_uint exchanges;		/* begun and not completed */
@@ -68,13 +82,17 @@ DEFINE_CLEANUP(app, app_close)
 MUST_CHECK enum err_code app_check(
     const struct config *config, struct err *err);
 
+/* The configuration as last read: who may come from where, and how often.
+ * What it points to stays until app_close(). */
+const struct config *app_live(const struct app *app);
+
 /* The policies now; the caller frees its reference. */
 struct policy_set *app_policies(struct app *app);
 
 /*
  * Reads configuration, policies and TLS files again and takes over what can
- * change in a running server (log level, timeouts, policies, certificate); all
- * of it, or nothing.
+ * change in a running server (log level, timeouts, source ranges, rates,
+ * policies, certificate); all of it, or nothing.
  */
 MUST_CHECK enum err_code app_reload(struct app *app, struct err *err);
 

@@ -3,6 +3,7 @@
 
 #include <string.h>
 #include <strings.h>
+#include "api/gate.h"
 #include "api/metrics.h"
 #include "base/clock.h"
 #include "base/text.h"
@@ -17,11 +18,20 @@ static const char *bearer_of(const char *authorization)
 	    strspn(authorization + strlen(scheme), " ");
 }
 
-static void count_failure(const char *kind, const char *why)
+static void count_failure(
+    const struct exchange *x, const char *kind, const char *why)
 {
 	metrics_count(METRIC_AUTHENTICATION_FAILURES);
-	LOG(WARN, "authentication refused", LOG_STR("by", kind),
-	    LOG_STR("why", why));
+	if (gate_may_log(x))
+		LOG(WARN, "authentication refused", LOG_STR("by", kind),
+		    LOG_STR("why", why), LOG_STR("source", x->source));
+}
+
+static void set_roles(struct exchange *x, uint32_t roles)
+{
+	x->caller.roles = gate_roles(x->app, roles, &x->caller.source);
+	if (x->caller.roles != roles)
+		metrics_turned(TURNED_ROLE);
 }
 
 static enum err_code identify_token(
@@ -30,21 +40,24 @@ static enum err_code identify_token(
 	const char *why = "not a bearer token";
 	const char *text = bearer_of(authorization);
 	if (text == NULL || (x->route->flags & ROUTE_TOKEN) == 0) {
-		count_failure("token", "not taken on this path");
+		count_failure(x, "token", "not taken on this path");
 		return err_refuse(err, ERR_UNAUTHENTICATED,
 		    "A bootstrap token authenticates only the request for a "
 		    "first certificate");
 	}
-	enum err_code code = token_check(x->app->store, BYTES_STR(text),
-	    &x->caller.source, &x->token, &why, err);
-	if (code != ERR_OK) {
-		if (code == ERR_UNAUTHENTICATED)
-			count_failure("token", why);
-		return code;
+	enum err_code code = gate_may_fail(x, err);
+	if (code == ERR_OK)
+		code = token_check(x->app->store, BYTES_STR(text),
+		    &x->caller.source, &x->token, &why, err);
+	if (code == ERR_UNAUTHENTICATED) {
+		count_failure(x, "token", why);
+		return gate_failed(x, err);
 	}
+	if (code != ERR_OK)
+		return code;
 	char id[2 * TOKEN_ID_SIZE + 1];
 	x->caller.kind = CALLER_TOKEN;
-	x->caller.roles = ROLE_NODE;
+	set_roles(x, ROLE_NODE);
 	x->caller.cluster = mem_strdup(x->token->cluster);
 	x->caller.id = mem_printf(
 	    "token:%s", hex_write(x->token->id, TOKEN_ID_SIZE, id));
@@ -57,15 +70,16 @@ static enum err_code identify_certificate(
 	const char *why = NULL;
 	enum err_code code = certificate_authenticate(x->app->store, der,
 	    clock_now(), &x->certificate, &why, err);
-	if (code != ERR_OK) {
-		if (code == ERR_UNAUTHENTICATED)
-			count_failure("certificate", why);
-		return code;
+	if (code == ERR_UNAUTHENTICATED) {
+		count_failure(x, "certificate", why);
+		return gate_failed(x, err);
 	}
+	if (code != ERR_OK)
+		return code;
 	const struct certificate *held = x->certificate;
 	OWNED_STR(serial) = serial_format(&held->serial);
 	x->caller.kind = CALLER_CERTIFICATE;
-	x->caller.roles = held->roles;
+	set_roles(x, held->roles);
 	if (held->cluster != NULL)
 		x->caller.cluster = mem_strdup(held->cluster);
 	x->caller.id = mem_printf("serial:%s", serial);
@@ -92,7 +106,7 @@ enum err_code authn_still_holds(const struct exchange *x, struct err *err)
 	    serial_bytes(&x->certificate->serial), NULL, &revision, &found, err);
 	if (code != ERR_OK || revision == x->certificate->revision)
 		return code;
-	count_failure("certificate", "revoked while it waited");
+	count_failure(x, "certificate", "revoked while it waited");
 	return err_refuse(err, ERR_UNAUTHENTICATED,
 	    "the client certificate is not accepted");
 }

@@ -68,17 +68,19 @@ static enum err_code parse_cluster(const struct exchange *x,
     struct cluster **cluster_out, struct err *err)
 {
 	const char *name = NULL, *policy = NULL, *issuer = NULL;
-	json_t *dns = NULL, *ip = NULL;
+	json_t *dns = NULL, *ip = NULL, *from = NULL;
 	const struct json_field fields[] = {
 	    {"name", JSON_KIND_STR, true, 1, 63, &name},
 	    {"policy", JSON_KIND_STR, true, 1, 63, &policy},
 	    {"dns", JSON_KIND_ARRAY, false, 0, CLUSTER_PATTERNS_MAX, &dns},
 	    {"ip", JSON_KIND_ARRAY, false, 0, CLUSTER_PATTERNS_MAX, &ip},
+	    {"from", JSON_KIND_ARRAY, false, 0, CLUSTER_PATTERNS_MAX, &from},
 	    {"issuer", JSON_KIND_STR, false, 1, 63, &issuer},
 	};
 	OWNED_JSON(json) = NULL;
 	OWNED_TEXTS(patterns);
 	OWNED_TEXTS(ranges);
+	OWNED_TEXTS(sources);
 	OWNED_STR(issuer_id) = NULL;
 	enum err_code code;
 	if ((code = body_read(x, fields, ARRAY_LEN(fields), &json, err)) !=
@@ -86,6 +88,8 @@ static enum err_code parse_cluster(const struct exchange *x,
 	    (code = body_texts(dns, "dns", CLUSTER_PATTERNS_MAX, &patterns,
 		 err)) != ERR_OK ||
 	    (code = body_texts(ip, "ip", CLUSTER_PATTERNS_MAX, &ranges,
+		 err)) != ERR_OK ||
+	    (code = body_texts(from, "from", CLUSTER_PATTERNS_MAX, &sources,
 		 err)) != ERR_OK ||
 	    (code = check_policy(x, policy, err)) != ERR_OK ||
 	    (code = choose_issuer(x, issuer, &issuer_id, err)) != ERR_OK)
@@ -98,6 +102,8 @@ static enum err_code parse_cluster(const struct exchange *x,
 	    .dns_count = patterns.count,
 	    .ips = ranges.items,
 	    .ips_count = ranges.count,
+	    .from = sources.items,
+	    .from_count = sources.count,
 	};
 	return cluster_parse(&request, cluster_out, err);
 }

@@ -6,6 +6,7 @@
 #include "api/api.h"
 #include "api/authn.h"
 #include "api/body.h"
+#include "api/gate.h"
 #include "api/metrics.h"
 #include "api/trail.h"
 #include "api/view.h"
@@ -29,6 +30,7 @@ struct enrolment {
 
 	struct certificate *issued;
 	bool repeated;
+	bool counted;			/* by the gate, at the first attempt */
 };
 
 static void drop_judgement(struct enrolment *it)
@@ -132,6 +134,22 @@ static enum err_code check_token(
 	    "The bootstrap token is spent; ask for another one");
 }
 
+/* What is signed anew counts against its names and its cluster, once. */
+static enum err_code pass_gate(
+    struct exchange *x, struct enrolment *it, struct err *err)
+{
+	const struct gate_order order = {
+	    .cluster = it->cluster->name,
+	    .profile = it->profile,
+	    .names = it->decision->names,
+	    .renewal = x->route->handler == handle_certificate_renew,
+	};
+	if (it->counted)
+		return ERR_OK;
+	it->counted = true;
+	return gate_certificate(x, &order, err);
+}
+
 static enum err_code issue_new(struct exchange *x, struct enrolment *it,
     const struct issue_order *order, struct err *err)
 {
@@ -173,7 +191,10 @@ static enum err_code attempt_issue(
 	if (code != ERR_OK)
 		return code;
 	it->repeated = it->issued != NULL;
-	return it->repeated ? ERR_OK : issue_new(x, it, &order, err);
+	if (it->repeated)
+		return ERR_OK;
+	code = pass_gate(x, it, err);
+	return code == ERR_OK ? issue_new(x, it, &order, err) : code;
 }
 
 /*

@@ -36,10 +36,16 @@ static enum err_code create(struct exchange *x, const char *name,
 	trail_add(x, batch,
 	    &(struct audit_entry){.action = "key.create", .object = object});
 	code = store_commit(x->app->store, batch, err);
-	if (code == ERR_CONFLICT)
-		return err_refuse(err, ERR_EXISTS,
-		    "Cluster %s has or had a key %s", cluster->name, name);
-	return code;
+	if (code != ERR_CONFLICT)
+		return code;
+	/* Either the name, or the cluster was retired or quarantined. */
+	OWNED(cluster) now = NULL;
+	err_clear(err);
+	code = api_active_cluster(x, &now, err);
+	if (code != ERR_OK)
+		return code;
+	return err_refuse(err, ERR_EXISTS, "Cluster %s has or had a key %s",
+	    cluster->name, name);
 }
 
 enum err_code handle_key_create(struct exchange *x, struct err *err)
@@ -152,10 +158,10 @@ static enum err_code read_context(
 }
 
 /* The key may be used: cluster active, room for what will be answered. */
-static enum err_code check_use(const struct exchange *x, struct err *err)
+static enum err_code check_use(const struct exchange *x,
+    struct cluster **cluster_out, struct err *err)
 {
-	OWNED(cluster) cluster = NULL;
-	enum err_code code = api_active_cluster(x, &cluster, err);
+	enum err_code code = api_active_cluster(x, cluster_out, err);
 	if (code == ERR_OK)
 		code = check_name(x, err);
 	if (code == ERR_OK && secret_heap_used() > SECRET_OCTETS_MAX)
@@ -164,13 +170,43 @@ static enum err_code check_use(const struct exchange *x, struct err *err)
 	return code;
 }
 
-static enum err_code commit_use(const struct exchange *x, const char *action,
-    uint32_t version, struct err *err)
+/* Committed only while the cluster is as it was read: nothing is answered that
+ * was used after a quarantine or retirement. */
+static enum err_code try_commit_use(const struct exchange *x,
+    const struct cluster *cluster, const struct audit_entry *entry,
+    struct err *err)
+{
+	OWNED(batch) batch = batch_new();
+	trail_add(x, batch, entry);
+	cluster_require(batch, cluster);
+	return store_commit(x->app->store, batch, err);
+}
+
+static enum err_code commit_use(const struct exchange *x,
+    struct cluster **cluster, const struct audit_entry *entry, struct err *err)
+{
+	unsigned tries = 0;
+	enum err_code code = try_commit_use(x, *cluster, entry, err);
+	while (api_again(code, &tries)) {
+		cluster_free(GIVE(*cluster));
+		code = api_active_cluster(x, cluster, err);
+		if (code == ERR_OK)
+			code = try_commit_use(x, *cluster, entry, err);
+	}
+	if (code != ERR_CONFLICT)
+		return code;
+	return err_fail(err, ERR_OVERLOADED,
+	    "others changed the cluster %d times", API_ATTEMPTS);
+}
+
+static enum err_code record_use(const struct exchange *x,
+    struct cluster **cluster, const char *action, uint32_t version,
+    struct err *err)
 {
 	char rule[32];
 	OWNED_STR(object) = object_of(x, x->params.item);
 	snprintf(rule, sizeof(rule), "version %u", (unsigned)version);
-	return trail_commit(x,
+	return commit_use(x, cluster,
 	    &(struct audit_entry){
 		.action = action, .object = object, .rule = rule},
 	    err);
@@ -227,6 +263,7 @@ enum err_code handle_key_datakey(struct exchange *x, struct err *err)
 	};
 	OWNED_JSON(json) = NULL;
 	OWNED(context) context = context_new();
+	OWNED(cluster) cluster = NULL;
 	OWNED(secret) plaintext = NULL;
 	OWNED_BUF(ciphertext);
 	uint32_t version = 0;
@@ -235,14 +272,15 @@ enum err_code handle_key_datakey(struct exchange *x, struct err *err)
 	if (code == ERR_OK)
 		code = read_context(pairs, context, err);
 	if (code == ERR_OK)
-		code = check_use(x, err);
+		code = check_use(x, &cluster, err);
 	const struct datakey_use use = {
 	    x->params.cluster, x->params.item, context};
 	if (code == ERR_OK)
 		code = datakey_make(x->app->ring, &use, bits,
 		    wanted ? &plaintext : NULL, &ciphertext, &version, err);
 	if (code == ERR_OK)
-		code = commit_use(x, "key.datakey", version, err);
+		code = record_use(
+		    x, &cluster, "key.datakey", version, err);
 	if (code != ERR_OK)
 		return code;
 	metrics_count(METRIC_DATA_KEYS);
@@ -261,6 +299,7 @@ enum err_code handle_key_unwrap(struct exchange *x, struct err *err)
 	};
 	OWNED_JSON(json) = NULL;
 	OWNED(context) context = context_new();
+	OWNED(cluster) cluster = NULL;
 	OWNED(secret) plaintext = NULL;
 	OWNED_BUF(head);
 	uint32_t version = 0;
@@ -269,14 +308,15 @@ enum err_code handle_key_unwrap(struct exchange *x, struct err *err)
 	if (code == ERR_OK)
 		code = read_context(pairs, context, err);
 	if (code == ERR_OK)
-		code = check_use(x, err);
+		code = check_use(x, &cluster, err);
 	const struct datakey_use use = {
 	    x->params.cluster, x->params.item, context};
 	if (code == ERR_OK)
 		code = datakey_unwrap(x->app->ring, &use,
 		    BYTES_STR(ciphertext), &plaintext, &version, err);
 	if (code == ERR_OK)
-		code = commit_use(x, "key.unwrap", version, err);
+		code = record_use(
+		    x, &cluster, "key.unwrap", version, err);
 	if (code != ERR_OK)
 		return code;
 	metrics_count(METRIC_UNWRAPS);

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "ca/ceremony.h"
 #include "hsm/hsm.h"
+#include "policies/cluster.h"
 
 #define STORE_ALARM_PERCENT 80
 #define PRUNE_PAGES 16		/* in one go */
@@ -97,6 +98,41 @@ static enum err_code prune(struct app *app, struct err *err)
 	return code;
 }
 
+#define CLUSTER_PAGE 100
+#define CLUSTER_PAGES_MAX 1000
+
+static enum err_code count_page(struct app *app, char **after, unsigned *count,
+    size_t *read_out, struct err *err)
+{
+	struct cluster *page[CLUSTER_PAGE];
+	enum err_code code = cluster_list(
+	    app->store, *after, CLUSTER_PAGE, page, read_out, err);
+	if (code != ERR_OK)
+		return code;
+	for (size_t i = 0; i < *read_out; i++) {
+		*count += page[i]->quarantined != 0;
+		free(*after);
+		*after = mem_strdup(page[i]->name);
+		cluster_free(page[i]);
+	}
+	return ERR_OK;
+}
+
+enum err_code maintain_count_quarantines(struct app *app, struct err *err)
+{
+	OWNED_STR(after) = NULL;
+	unsigned count = 0;
+	size_t got = CLUSTER_PAGE;
+	for (unsigned i = 0; got == CLUSTER_PAGE && i < CLUSTER_PAGES_MAX; i++) {
+		enum err_code code =
+		    count_page(app, &after, &count, &got, err);
+		if (code != ERR_OK)
+			return code;
+	}
+	atomic_store(&app->quarantined, count);
+	return ERR_OK;
+}
+
 struct task {
 	const char *name;
 	enum err_code (*run)(struct app *app, struct err *err);
@@ -147,6 +183,8 @@ static void *maintain(void *arg)
 		900000, false, 0},
 	    {"old requests not pruned", prune, 10000, 60000, false, 0},
 	    {"store not checked", check_store, 60000, 60000, false, 0},
+	    {"quarantines not counted", maintain_count_quarantines, 60000,
+		60000, false, 0},
 	};
 	int64_t next;
 	do {

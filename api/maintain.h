@@ -16,4 +16,8 @@ void maintain_close(struct maintenance *maintenance);
 /* True when NOW is past two thirds of the life of VALIDITY. */
 bool maintain_tls_is_due(const struct tls_validity *validity, int64_t now);
 
+/* Counts the clusters in quarantine anew, for /metrics. */
+MUST_CHECK enum err_code maintain_count_quarantines(
+    struct app *app, struct err *err);
+
 #endif

@@ -27,6 +27,7 @@ struct route_counts {
 static struct route_counts routes[ROUTE_COUNT + 1];
 static counter plain[METRICS_LISTENERS][CLASSES];
 static counter values[METRIC_COUNT];
+static counter turned[TURNED_COUNT];
 static counter age_buckets[AGE_BUCKETS], age_sum;
 
 /* Slots are taken from the front and never given back; what finds no room is
@@ -162,6 +163,44 @@ static void write_values(struct buf *out)
 	}
 }
 
+void metrics_turned(enum metrics_turned by)
+{
+	add(&turned[by], 1);
+}
+
+uint64_t metrics_turned_value(enum metrics_turned by)
+{
+	return get(&turned[by]);
+}
+
+static void write_turned(struct buf *out)
+{
+	static const char *const labels[TURNED_COUNT] = {
+		[TURNED_LISTENER] = "listener-range",
+		[TURNED_ROLE] = "role-range",
+		[TURNED_CLUSTER] = "cluster-range",
+		[TURNED_QUARANTINE] = "quarantine",
+		[TURNED_CONNECTIONS] = "connections",
+		[TURNED_SOURCE_CONNECTIONS] = "connections-of-source",
+		[TURNED_HANDSHAKES] = "handshakes",
+		[TURNED_STALLED] = "stalled",
+		[TURNED_SOURCE] = "rate-source",
+		[TURNED_FAILURES] = "rate-failures",
+		[TURNED_IDENTITY] = "rate-identity",
+		[TURNED_NEW] = "rate-cluster",
+		[TURNED_NAMES] = "rate-names",
+		[TURNED_PUBLIC] = "rate-public",
+		[TURNED_OCSP_SIGNED] = "rate-ocsp-signed",
+		[TURNED_LOG] = "rate-log",
+	};
+	metrics_head(out, "signet_turned_away_total", "counter",
+	    "Connections, requests and log lines turned away, by the limit "
+	    "that did.");
+	for (size_t i = 0; i < TURNED_COUNT; i++)
+		buf_printf(out, "signet_turned_away_total{by=\"%s\"} %llu\n",
+		    labels[i], get(&turned[i]));
+}
+
 static const char *route_label(size_t index)
 {
 	return index == ROUTE_COUNT ? "none" : route_table[index].path;
@@ -274,6 +313,7 @@ void metrics_write(struct buf *out)
 	for (size_t i = 0; i <= ROUTE_COUNT; i++)
 		write_route_durations(out, i);
 	write_values(out);
+	write_turned(out);
 	write_issued(out);
 	write_ocsp_age(out);
 }

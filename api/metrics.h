@@ -33,6 +33,29 @@ void metrics_plain_request(enum metrics_listener listener, unsigned status);
 enum metrics_issue { ISSUE_GRANTED, ISSUE_REFUSED, ISSUE_FAILED, ISSUE_RESULTS };
 void metrics_issued(const char *profile, enum metrics_issue result);
 
+/* What was turned away for who or how many it was, by what did so. */
+enum metrics_turned {
+	TURNED_LISTENER,	/* by access.api, .public, .ops, at accept */
+	TURNED_ROLE,		/* a role did not count from this address */
+	TURNED_CLUSTER,		/* by the source ranges of a cluster */
+	TURNED_QUARANTINE,
+	TURNED_CONNECTIONS,	/* at accept: limits.connections */
+	TURNED_SOURCE_CONNECTIONS, /* at accept: limits.connections_per_ip */
+	TURNED_HANDSHAKES,	/* ended: limits.handshakes */
+	TURNED_STALLED,		/* ended for those who came after it */
+	TURNED_SOURCE,		/* limits.rate.* */
+	TURNED_FAILURES,
+	TURNED_IDENTITY,
+	TURNED_NEW,
+	TURNED_NAMES,
+	TURNED_PUBLIC,
+	TURNED_OCSP_SIGNED,
+	TURNED_LOG,		/* lines of refused authentication */
+	TURNED_COUNT
+};
+void metrics_turned(enum metrics_turned by);
+uint64_t metrics_turned_value(enum metrics_turned by);
+
 /* The age of an OCSP response that was given out. */
 void metrics_ocsp_age(int64_t seconds);
 

@@ -88,6 +88,9 @@ static void write_process(const struct app *app, struct buf *out)
 	    "When this process started to serve.", (double)app->started);
 	gauge(out, "signet_requests_in_flight", "Requests being answered.",
 	    atomic_load(&app->exchanges));
+	gauge(out, "signet_clusters_quarantined",
+	    "Clusters for which nothing is issued or used until released.",
+	    atomic_load(&app->quarantined));
 	gauge(out, "signet_secret_memory_bytes", "Locked memory in use.",
 	    (double)secret_heap_used());
 	gauge(out, "signet_tls_certificate_not_after_timestamp_seconds",

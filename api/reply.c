@@ -79,7 +79,10 @@ unsigned reply_status(enum err_code code)
 		return MHD_HTTP_UNAUTHORIZED;
 	case ERR_FORBIDDEN:
 	case ERR_POLICY:
+	case ERR_QUARANTINED:
 		return MHD_HTTP_FORBIDDEN;
+	case ERR_RATE_LIMITED:
+		return MHD_HTTP_TOO_MANY_REQUESTS;
 	case ERR_NOT_FOUND:
 		return MHD_HTTP_NOT_FOUND;
 	case ERR_BAD_METHOD:
@@ -137,12 +140,15 @@ void reply_problem(
 	view_set_text(problem, "request_id", request_id);
 	const char *allow = reply->allow;
 	bool close = reply->close;
+	unsigned retry_after = reply->retry_after;
 	reply_reset(reply);
 	reply_json(reply, status, problem);
 	reply->type = "application/problem+json";
 	reply->allow = allow;
 	reply->close = close;
 	reply->challenge = status == MHD_HTTP_UNAUTHORIZED;
+	if (status == MHD_HTTP_TOO_MANY_REQUESTS)
+		reply->retry_after = retry_after;
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		reply->retry_after = err->code == ERR_OVERLOADED
 		    ? RETRY_AFTER_SECONDS

@@ -16,6 +16,7 @@ const char *method_name(enum method method)
 	static const char *const names[METHOD_COUNT] = {
 	    [METHOD_GET] = "GET",
 	    [METHOD_POST] = "POST",
+	    [METHOD_PATCH] = "PATCH",
 	    [METHOD_DELETE] = "DELETE",
 	};
 	return names[method];
@@ -68,14 +69,36 @@ static bool match_path(const char *path, const struct target *target,
 static const char *allow_text(unsigned methods)
 {
 	static const char *const texts[1 << METHOD_COUNT] = {
-	    [1 << METHOD_GET] = "GET, HEAD",
-	    [1 << METHOD_POST] = "POST",
-	    [1 << METHOD_DELETE] = "DELETE",
-	    [1 << METHOD_GET | 1 << METHOD_POST] = "GET, HEAD, POST",
-	    [1 << METHOD_GET | 1 << METHOD_DELETE] = "GET, HEAD, DELETE",
-	    [1 << METHOD_POST | 1 << METHOD_DELETE] = "POST, DELETE",
+	    [1 << METHOD_GET] =
+		"GET, HEAD",
+	    [1 << METHOD_POST] =
+		"POST",
+	    [1 << METHOD_PATCH] =
+		"PATCH",
+	    [1 << METHOD_DELETE] =
+		"DELETE",
+	    [1 << METHOD_GET | 1 << METHOD_POST] =
+		"GET, HEAD, POST",
+	    [1 << METHOD_GET | 1 << METHOD_PATCH] =
+		"GET, HEAD, PATCH",
+	    [1 << METHOD_GET | 1 << METHOD_DELETE] =
+		"GET, HEAD, DELETE",
+	    [1 << METHOD_POST | 1 << METHOD_PATCH] =
+		"POST, PATCH",
+	    [1 << METHOD_POST | 1 << METHOD_DELETE] =
+		"POST, DELETE",
+	    [1 << METHOD_PATCH | 1 << METHOD_DELETE] =
+		"PATCH, DELETE",
+	    [1 << METHOD_GET | 1 << METHOD_POST | 1 << METHOD_PATCH] =
+		"GET, HEAD, POST, PATCH",
 	    [1 << METHOD_GET | 1 << METHOD_POST | 1 << METHOD_DELETE] =
 		"GET, HEAD, POST, DELETE",
+	    [1 << METHOD_GET | 1 << METHOD_PATCH | 1 << METHOD_DELETE] =
+		"GET, HEAD, PATCH, DELETE",
+	    [1 << METHOD_POST | 1 << METHOD_PATCH | 1 << METHOD_DELETE] =
+		"POST, PATCH, DELETE",
+	    [1 << METHOD_GET | 1 << METHOD_POST | 1 << METHOD_PATCH | 1 << METHOD_DELETE] =
+		"GET, HEAD, POST, PATCH, DELETE",
 	};
 	return texts[methods];
 }

@@ -8,7 +8,8 @@
 
 #define API_PREFIX "/api/v1"
 
-enum method { METHOD_GET, METHOD_POST, METHOD_DELETE, METHOD_COUNT };
+enum method { METHOD_GET, METHOD_POST, METHOD_PATCH, METHOD_DELETE,
+	METHOD_COUNT };
 
 /* Whose object the route concerns, for access_check(). */
 enum route_scope {

@@ -4,6 +4,10 @@
 #include "api/metrics.h"
 #include "base/clock.h"
 
+/* Of one caller: ten a second in the long run, a hundred at once. */
+static const struct config_rate refusal_rate = {
+    .interval_us = 100000, .burst = 100};
+
 void trail_add(const struct exchange *x, struct batch *batch,
     const struct audit_entry *entry)
 {
@@ -31,14 +35,15 @@ bool trail_wants(const struct exchange *x, const struct err *err)
 	if (x->route == NULL || x->caller.kind == CALLER_ANONYMOUS)
 		return false;
 	return x->denied || err->code == ERR_FORBIDDEN ||
-	    err->code == ERR_POLICY || err->code == ERR_UNAUTHENTICATED ||
+	    err->code == ERR_POLICY || err->code == ERR_QUARANTINED || err->code == ERR_UNAUTHENTICATED ||
 	    err->code == ERR_UNWRAP;
 }
 
 void trail_refusal(const struct exchange *x, const struct err *err)
 {
-	if (!throttle_take(
-		&x->app->refusals, x->caller.id, clock_mono_us())) {
+	struct bytes caller = BYTES_STR(x->caller.id);
+	if (limit_take(x->app->limits.refusals, &refusal_rate, caller,
+		clock_mono_us()) > 0) {
 		metrics_count(METRIC_REFUSALS_NOT_AUDITED);
 		return;
 	}

@@ -95,6 +95,14 @@ json_t *view_cluster(const struct cluster *cluster)
 	    cluster->state == CLUSTER_ACTIVE ? "active" : "retired");
 	view_set(json, "dns", texts(cluster->dns, cluster->dns_count));
 	view_set(json, "ip", ranges(cluster->ips, cluster->ips_count));
+	view_set(json, "from", ranges(cluster->from, cluster->from_count));
+	if (cluster->quarantined != 0) {
+		json_t *quarantine = new_object();
+		view_set_time(quarantine, "since", cluster->quarantined);
+		view_set_text(
+		    quarantine, "reason", cluster->quarantine_reason);
+		view_set(json, "quarantine", quarantine);
+	}
 	view_set_time(json, "created", cluster->created);
 	return json;
 }

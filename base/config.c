@@ -44,6 +44,25 @@ static const cyaml_schema_field_t listen_fields[] = {
     TEXT("ops", config.listen.ops),
     CYAML_FIELD_END};
 
+#define RANGES(key, list)                                                      \
+	LIST(key, words.access.list.items)
+
+static const cyaml_schema_field_t access_role_fields[] = {
+    RANGES("admin", admin),
+    RANGES("operator", operator),
+    RANGES("key-officer", key_officer),
+    RANGES("auditor", auditor),
+    RANGES("node", node),
+    RANGES("kms", kms),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t access_fields[] = {
+    RANGES("api", api),
+    RANGES("public", public),
+    RANGES("ops", ops),
+    PART("roles", access_role_fields),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_field_t tls_fields[] = {
     TEXT("certificate", config.tls.certificate),
     TEXT("key", config.tls.key),
@@ -65,14 +84,27 @@ static const cyaml_schema_field_t hsm_fields[] = {
     TEXT("timeout", words.hsm_timeout),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t rate_fields[] = {
+    TEXT("source", words.rate.source),
+    TEXT("failures", words.rate.failures),
+    TEXT("identity", words.rate.identity),
+    TEXT("cluster", words.rate.cluster),
+    TEXT("names", words.rate.names),
+    TEXT("public", words.rate.public),
+    TEXT("ocsp_signed", words.rate.ocsp_signed),
+    CYAML_FIELD_END};
+
 static const cyaml_schema_field_t limits_fields[] = {
     NUMBER("event_threads", config.limits.event_threads),
     NUMBER("workers", config.limits.workers),
     NUMBER("queue", config.limits.queue),
     NUMBER("connections", config.limits.connections),
     NUMBER("connections_per_ip", config.limits.connections_per_ip),
+    NUMBER("handshakes", config.limits.handshakes),
+    TEXT("handshake_timeout", words.handshake_timeout),
     TEXT("request_timeout", words.request_timeout),
     TEXT("drain_timeout", words.drain_timeout),
+    PART("rate", rate_fields),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t crl_fields[] = {
@@ -90,6 +122,7 @@ static const cyaml_schema_field_t log_fields[] = {
 
 static const cyaml_schema_field_t file_fields[] = {
     PART("listen", listen_fields),
+    PART("access", access_fields),
     TEXT("public_url", config.public_url),
     PART("tls", tls_fields),
     PART("store", store_fields),
@@ -177,6 +210,15 @@ void config_free(struct config *config)
 	free(config->public_url);
 	free(config->tls.certificate);
 	free(config->tls.key);
+	free(config->access.api.items);
+	free(config->access.public.items);
+	free(config->access.ops.items);
+	free(config->access.roles.admin.items);
+	free(config->access.roles.operator.items);
+	free(config->access.roles.key_officer.items);
+	free(config->access.roles.auditor.items);
+	free(config->access.roles.node.items);
+	free(config->access.roles.kms.items);
 	free_list(config->tls.names, config->tls.names_count);
 	free(config->store.path);
 	free(config->hsm.module);

@@ -5,6 +5,19 @@
 #define BASE_CONFIG_H
 
 #include "base/log.h"
+#include "base/net.h"
+
+/* "50/s burst 200": one each 20 ms in the long run, 200 at once. */
+struct config_rate {
+	int64_t interval_us;	/* 0: no limit */
+	int64_t burst;
+};
+
+/* Where somebody may come from; none: from anywhere. */
+struct config_ranges {
+	struct cidr *items;
+	size_t count;
+};
 
 /* Paths are absolute after loading: relative ones start at the file's folder.
  * Durations are seconds.  Every member is set: absent keys get the default
@@ -18,6 +31,15 @@ struct config {
 		char *public;	/* host:port, plain HTTP: CRL, OCSP, CA */
 		char *ops;	/* host:port, plain HTTP, loopback by default */
 	} listen;
+
+	/* Source addresses; see config_ranges. */
+	struct {
+		struct config_ranges api, public, ops;	/* listeners */
+		struct {
+			struct config_ranges admin, operator, key_officer;
+			struct config_ranges auditor, node, kms;
+		} roles;
+	} access;
 
 	/* Base of the URLs written into certificates (CDP, AIA), e.g.
 	 * "http://pki.example.net"; no trailing slash. */
@@ -51,9 +73,26 @@ struct config {
 		unsigned workers;	/* [64] threads that wait for HSM and store */
 		unsigned queue;		/* [512] jobs waiting; beyond: 503 */
 		unsigned connections;	/* [4096] each listener */
-		unsigned connections_per_ip; /* [1024] */
+		unsigned connections_per_ip; /* [1024] IPv4, or IPv6 /64 */
+		unsigned handshakes;	/* [2048] connections without a request */
+		int64_t handshake_timeout; /* [10s] until the first request */
 		int64_t request_timeout; /* [30s] whole request */
 		int64_t drain_timeout;	/* [20s] at SIGTERM */
+		struct {
+			/* Of one source: requests without a certificate, */
+			struct config_rate source;  /* [200/s burst 20000] */
+			/* and credentials that are refused. */
+			struct config_rate failures;	/* [1/s burst 100] */
+			struct config_rate identity; /* [500/s burst 20000] */
+			/* New certificates of a cluster, and those for the
+			 * same names in it. */
+			struct config_rate cluster; /* [50/s burst 10000] */
+			struct config_rate names;	/* [1/m burst 100] */
+			/* Of one source on the public listener: requests, and
+			 * OCSP answers that cost a signature. */
+			struct config_rate public; /* [1000/s burst 20000] */
+			struct config_rate ocsp_signed;	/* [100/s burst 5000] */
+		} rate;
 	} limits;
 
 	struct {

@@ -8,7 +8,13 @@
 #include "base/buf.h"
 #include "base/config.h"
 
-/* Durations and the log level are words in the file. */
+/* A sequence of texts. */
+struct config_list {
+	char **items;
+	unsigned items_count;
+};
+
+/* Durations, rates, ranges and the log level are words in the file. */
 struct config_words {
 	char *hsm_timeout;
 	char *request_timeout;
@@ -18,6 +24,16 @@ struct config_words {
 	char *ocsp_validity;
 	char *repeat_window;
 	char *log_level;
+	char *handshake_timeout;
+	struct {
+		char *source, *failures, *identity, *cluster, *names;
+		char *public, *ocsp_signed;
+	} rate;
+	struct {
+		struct config_list api, public, ops;
+		struct config_list admin, operator, key_officer;
+		struct config_list auditor, node, kms;
+	} access;
 };
 
 /*

@@ -13,8 +13,10 @@ enum exit_code exit_for(enum err_code code)
 	case ERR_STOPPING:
 	case ERR_HSM_UNAVAILABLE:
 	case ERR_UNREACHABLE:
+	case ERR_RATE_LIMITED:
 		return EXIT_TEMPORARY;
 	case ERR_POLICY:
+	case ERR_QUARANTINED:
 	case ERR_FORBIDDEN:
 	case ERR_UNAUTHENTICATED:
 		return EXIT_REFUSED;

@@ -161,6 +161,24 @@ bool cidr_contains(const struct cidr *cidr, const struct ip *ip)
 	return true;
 }
 
+bool cidrs_admit(const struct cidr *ranges, size_t count, const struct ip *ip)
+{
+	for (size_t i = 0; i < count; i++) {
+		if (cidr_contains(&ranges[i], ip))
+			return true;
+	}
+	return count == 0;
+}
+
+struct ip ip_source(const struct ip *ip)
+{
+	struct ip source = *ip;
+
+	if (source.len == 16)
+		memset(source.octets + 8, 0, 8);
+	return source;
+}
+
 /* Splits "HOST:PORT" or "[HOST]:PORT"; BRACKETS tells which it was. */
 static bool split_endpoint(const char *text, char host[static IP_TEXT_SIZE],
     bool *brackets_out, unsigned *port_out)

@@ -32,6 +32,13 @@ MUST_CHECK bool cidr_parse(
 const char *cidr_format(
     const struct cidr *cidr, char text[static IP_TEXT_SIZE]);
 bool cidr_contains(const struct cidr *cidr, const struct ip *ip);
+/* Is IP in one of RANGES?  Where there are none, every address is. */
+bool cidrs_admit(const struct cidr *ranges, size_t count, const struct ip *ip);
+
+/* Whom an address stands for when sources are counted: an IPv4 address for
+ * itself, an IPv6 address for its /64, which one host can have all of.  Returns
+ * IP without the other bits. */
+struct ip ip_source(const struct ip *ip);
 
 /* "127.0.0.1:8443", "[::1]:0", "0.0.0.0:80".  Numeric only, no resolver. */
 MUST_CHECK bool net_endpoint_parse(

@@ -20,6 +20,8 @@ COMMAND(cluster_create);
 COMMAND(cluster_list);
 COMMAND(cluster_show);
 COMMAND(cluster_retire);
+COMMAND(cluster_set);
+COMMAND(cluster_quarantine);
 
 COMMAND(token_create);
 COMMAND(token_list);

@@ -16,6 +16,8 @@ void cluster_free(struct cluster *cluster)
 		return;
 	record_texts_free(cluster->dns, cluster->dns_count);
 	free(cluster->ips);
+	free(cluster->from);
+	free(cluster->quarantine_reason);
 	free(cluster->name);
 	free(cluster->policy);
 	free(cluster->issuer);
@@ -73,6 +75,86 @@ static enum err_code parse_pattern(
 	return ERR_OK;
 }
 
+enum err_code cluster_set_from(struct cluster *cluster,
+    const char *const *ranges, size_t count, struct err *err)
+{
+	struct cidr *from;
+	enum err_code code;
+
+	if (count > CLUSTER_PATTERNS_MAX)
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "a cluster has at most %d source ranges",
+		    CLUSTER_PATTERNS_MAX);
+	from = mem_zalloc_array(count, sizeof(*from));
+	code = record_parse_ranges(ranges, count, from, err);
+	if (code != ERR_OK) {
+		free(from);
+		return code;
+	}
+	free(cluster->from);
+	cluster->from = from;
+	cluster->from_count = count;
+	return ERR_OK;
+}
+
+/* One line for people. */
+static bool is_reason(const char *text)
+{
+	size_t len = strlen(text);
+
+	if (len == 0 || len > CLUSTER_REASON_MAX ||
+	    !text_is_utf8(BYTES(text, len)))
+		return false;
+	for (; *text != '\0'; text++) {
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			return false;
+	}
+	return true;
+}
+
+enum err_code cluster_set_quarantine(
+    struct cluster *cluster, const char *reason, struct err *err)
+{
+	if (reason != NULL && !is_reason(reason))
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "Field \"reason\": wanted is one line of 1 to %d octets",
+		    CLUSTER_REASON_MAX);
+	free(cluster->quarantine_reason);
+	cluster->quarantine_reason =
+	    reason == NULL ? NULL : mem_strdup(reason);
+	if (reason == NULL)
+		cluster->quarantined = 0;
+	else if (cluster->quarantined == 0)
+		cluster->quarantined = clock_now();
+	return ERR_OK;
+}
+
+enum err_code cluster_check_source(
+    const struct cluster *cluster, const struct ip *source, struct err *err)
+{
+	char text[IP_TEXT_SIZE];
+
+	if (cidrs_admit(cluster->from, cluster->from_count, source))
+		return ERR_OK;
+	return err_refuse(err, ERR_FORBIDDEN,
+	    "%s is not among the addresses that callers of cluster %s come from",
+	    ip_format(source, text), cluster->name);
+}
+
+enum err_code cluster_check_usable(
+    const struct cluster *cluster, struct err *err)
+{
+	if (cluster->state != CLUSTER_ACTIVE)
+		return err_refuse(err, ERR_POLICY,
+		    "Cluster %s is retired: nothing is issued or used for it",
+		    cluster->name);
+	if (cluster->quarantined != 0)
+		return err_refuse(err, ERR_QUARANTINED,
+		    "Cluster %s is quarantined: %s", cluster->name,
+		    cluster->quarantine_reason);
+	return ERR_OK;
+}
+
 enum err_code cluster_parse(const struct cluster_request *request,
     struct cluster **cluster_out, struct err *err)
 {
@@ -100,6 +182,10 @@ enum err_code cluster_parse(const struct cluster_request *request,
 	if (code != ERR_OK)
 		return code;
 	cluster->ips_count = request->ips_count;
+	code = cluster_set_from(
+	    cluster, request->from, request->from_count, err);
+	if (code != ERR_OK)
+		return code;
 	cluster->name = mem_strdup(request->name);
 	cluster->policy = mem_strdup(request->policy);
 	cluster->issuer = mem_strdup(request->issuer);
@@ -111,13 +197,17 @@ enum err_code cluster_parse(const struct cluster_request *request,
 
 void cluster_write(const struct cluster *cluster, struct buf *out)
 {
-	buf_put_u8(out, RECORD_VERSION);
+	buf_put_u8(out, CLUSTER_RECORD_VERSION);
 	buf_put_lv_str(out, cluster->policy);
 	buf_put_lv_str(out, cluster->issuer);
 	buf_put_u8(out, (uint8_t)cluster->state);
 	buf_put_i64(out, cluster->created);
 	record_put_texts(out, cluster->dns, cluster->dns_count);
 	record_put_ranges(out, cluster->ips, cluster->ips_count);
+	record_put_ranges(out, cluster->from, cluster->from_count);
+	buf_put_i64(out, cluster->quarantined);
+	buf_put_lv_str(out, cluster->quarantine_reason == NULL
+		? "" : cluster->quarantine_reason);
 }
 
 static bool has_upper_case(const char *text)
@@ -135,10 +225,32 @@ static bool is_sound(const struct cluster *cluster)
 		    has_upper_case(pattern))
 			return false;
 	}
+	if (cluster->quarantined < 0 ||
+	    (cluster->quarantined != 0) != (cluster->quarantine_reason != NULL))
+		return false;
 	return text_is_label(cluster->name) && text_is_label(cluster->policy) &&
 	    text_is_label(cluster->issuer) &&
 	    (cluster->state == CLUSTER_ACTIVE ||
 		cluster->state == CLUSTER_RETIRED);
+}
+
+/* What version 2 has more. */
+static bool read_exposure(struct reader *reader, struct cluster *cluster)
+{
+	OWNED_STR(reason) = NULL;
+
+	cluster->from = record_read_ranges(
+	    reader, CLUSTER_PATTERNS_MAX, &cluster->from_count);
+	cluster->quarantined = reader_i64(reader);
+	reason = reader_lv_str(reader);
+	if (reader->failed || reason == NULL)
+		return false;
+	if (reason[0] == '\0')
+		return true;
+	if (!is_reason(reason))
+		return false;
+	cluster->quarantine_reason = GIVE(reason);
+	return true;
 }
 
 bool cluster_read(
@@ -146,8 +258,9 @@ bool cluster_read(
 {
 	OWNED(cluster) cluster = mem_zalloc(sizeof(*cluster));
 	struct reader reader = reader_over(record);
+	uint8_t version = reader_u8(&reader);
 
-	if (reader_u8(&reader) != RECORD_VERSION)
+	if (version < 1 || version > CLUSTER_RECORD_VERSION)
 		return false;
 	cluster->name = mem_strdup(name);
 	cluster->policy = reader_lv_str(&reader);
@@ -158,6 +271,8 @@ bool cluster_read(
 	    &reader, CLUSTER_PATTERNS_MAX, &cluster->dns_count);
 	cluster->ips = record_read_ranges(
 	    &reader, CLUSTER_PATTERNS_MAX, &cluster->ips_count);
+	if (version >= 2 && !read_exposure(&reader, cluster))
+		return false;
 	if (!reader_done(&reader) || !is_sound(cluster))
 		return false;
 	*cluster_out = GIVE(cluster);
@@ -189,15 +304,18 @@ void cluster_create(struct batch *batch, const struct cluster *cluster)
 	put(batch, cluster);
 }
 
+void cluster_update(struct batch *batch, const struct cluster *cluster)
+{
+	cluster_require(batch, cluster);
+	put(batch, cluster);
+}
+
 void cluster_retire(struct batch *batch, const struct cluster *cluster)
 {
-	struct key key = key_of(cluster->name);
 	struct cluster retired = *cluster;
 
 	retired.state = CLUSTER_RETIRED;
-	batch_require_revision(
-	    batch, TABLE_CLUSTERS, key_bytes(&key), cluster->revision);
-	put(batch, &retired);
+	cluster_update(batch, &retired);
 }
 
 void cluster_require(struct batch *batch, const struct cluster *cluster)

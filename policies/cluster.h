@@ -16,12 +16,17 @@ struct cluster {
 	int64_t created;	/* seconds */
 	char **dns;		/* patterns: "db1.example.net", "*.c.example" */
 	size_t dns_count;
-	struct cidr *ips;	/* ranges */
+	struct cidr *ips;	/* ranges that its certificates may name */
 	size_t ips_count;
+	struct cidr *from;	/* where its callers come from; none: anywhere */
+	size_t from_count;
+	int64_t quarantined;	/* seconds, since when; 0: it is not */
+	char *quarantine_reason; /* or NULL */
 	uint64_t revision;	/* of the record read */
 };
 
 #define CLUSTER_PATTERNS_MAX 64
+#define CLUSTER_REASON_MAX 80	/* octets */
 
 void cluster_free(struct cluster *cluster);
 DEFINE_CLEANUP(cluster, cluster_free)
@@ -38,6 +43,8 @@ struct cluster_request {
 	size_t dns_count;
 	const char *const *ips;
 	size_t ips_count;
+	const char *const *from;
+	size_t from_count;
 };
 MUST_CHECK enum err_code cluster_parse(const struct cluster_request *request,
     struct cluster **cluster_out, struct err *err);
@@ -46,6 +53,25 @@ MUST_CHECK enum err_code cluster_parse(const struct cluster_request *request,
 void cluster_create(struct batch *batch, const struct cluster *cluster);
 /* Adds the change of state, guarded by the revision read. */
 void cluster_retire(struct batch *batch, const struct cluster *cluster);
+
+/* Change CLUSTER itself; cluster_update() then adds it to a batch.
+ * Ranges replace those that were.  Errors: ERR_BAD_FIELD. */
+MUST_CHECK enum err_code cluster_set_from(struct cluster *cluster,
+    const char *const *ranges, size_t count, struct err *err);
+/* Quarantined from now on for REASON, which may be said anew; NULL lifts it.
+ * Errors: ERR_BAD_FIELD: no text, too long, or with control characters. */
+MUST_CHECK enum err_code cluster_set_quarantine(
+    struct cluster *cluster, const char *reason, struct err *err);
+/* Adds CLUSTER as it stands, guarded by the revision read. */
+void cluster_update(struct batch *batch, const struct cluster *cluster);
+
+/* May a caller of CLUSTER come from SOURCE?  Errors: ERR_FORBIDDEN. */
+MUST_CHECK enum err_code cluster_check_source(
+    const struct cluster *cluster, const struct ip *source, struct err *err);
+/* Is anything issued or used for CLUSTER?
+ * Errors: ERR_POLICY: it is retired; ERR_QUARANTINED, with the reason. */
+MUST_CHECK enum err_code cluster_check_usable(
+    const struct cluster *cluster, struct err *err);
 /* Has BATCH refused (ERR_CONFLICT) when the cluster is no longer as read: what is
  * decided for an active cluster is not committed for a retired one. */
 void cluster_require(struct batch *batch, const struct cluster *cluster);

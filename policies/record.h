@@ -13,6 +13,8 @@
 #include "policies/token.h"
 
 #define RECORD_VERSION 1
+/* 2: source ranges and quarantine.  Version 1 is read as without either. */
+#define CLUSTER_RECORD_VERSION 2
 
 void cluster_write(const struct cluster *cluster, struct buf *out);
 MUST_CHECK bool cluster_read(

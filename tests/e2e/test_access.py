@@ -32,6 +32,10 @@ EXPECTED = {
     ("POST", "/clusters"):                      (401, 401, 401, 403, 403, "in"),
     ("GET", "/clusters"):                       (401, 401, 401, 403, 403, "in"),
     ("GET", "/clusters/{cluster}"):             (401, 401, 401, 403, 403, "in"),
+    ("PATCH", "/clusters/{cluster}"):           (401, 401, 401, 403, 403, "in"),
+    ("POST", "/clusters/{cluster}/quarantine"): (401, 401, 401, 403, 403, "in"),
+    ("DELETE", "/clusters/{cluster}/quarantine"):
+                                                (401, 401, 401, 403, 403, "in"),
     ("DELETE", "/clusters/{cluster}"):          (401, 401, 401, 403, 403, "in"),
     ("POST", "/clusters/{cluster}/tokens"):     (401, 401, 401, 403, 403, "in"),
     ("GET", "/clusters/{cluster}/tokens"):      (401, 401, 401, 403, 403, "in"),
@@ -63,6 +67,7 @@ EXPECTED = {
 BODIES = {
     "/clusters": 400, "/clusters/{cluster}/certificates": 400,
     "/clusters/{cluster}/certificates/renew": 400,
+    "/clusters/{cluster}": 400, "/clusters/{cluster}/quarantine": 400,
     "/certificates/{serial}/revoke": 400, "/clusters/{cluster}/keys": 400,
     "/clusters/{cluster}/keys/{key}/unwrap": 400,
 }
@@ -128,11 +133,11 @@ def test_a_route_serves_whom_it_is_for(world, method, template):
         path = path_of(template, world)
         if method == "DELETE" and caller == "admin":
             path = throwaway(world, template)
-        body = {} if method == "POST" else None
+        body = {} if method in ("POST", "PATCH") else None
         answer = world.instance.call(
             method, path, body, **world.callers[caller])
         if want == "in":
-            allowed = BODIES.get(template) if method == "POST" else None
+            allowed = BODIES.get(template) if body is not None else None
             assert answer.status == allowed or \
                 allowed is None and 200 <= answer.status < 300, \
                 (caller, answer)

@@ -2,7 +2,6 @@
 #include "harness.h"
 #include "api/httpdate.h"
 #include "api/reply.h"
-#include "api/throttle.h"
 
 static const enum err_code every_code[] = {
 #define ERR(code, class, slug, title) ERR_##code,
@@ -171,28 +170,6 @@ static void an_etag_is_found_in_a_list_whole(void **state)
 	assert_false(http_etag_in("\"abc\"x", "\"abc\""));
 }
 
-static void a_throttle_lets_a_burst_through_and_then_its_rate(void **state)
-{
-	static struct throttle throttle = {.interval_us = 100, .burst_us = 300};
-	(void)state;
-	assert_true(throttle_take(&throttle, "a", 1000));
-	assert_true(throttle_take(&throttle, "a", 1000));
-	assert_true(throttle_take(&throttle, "a", 1000));
-	assert_false(throttle_take(&throttle, "a", 1000));
-	assert_false(throttle_take(&throttle, "a", 1099));
-	assert_true(throttle_take(&throttle, "a", 1100));
-	assert_false(throttle_take(&throttle, "a", 1100));
-}
-
-static void one_name_does_not_use_up_what_another_has(void **state)
-{
-	static struct throttle throttle = {.interval_us = 100, .burst_us = 100};
-	(void)state;
-	assert_true(throttle_take(&throttle, "a", 1000));
-	assert_false(throttle_take(&throttle, "a", 1000));
-	assert_true(throttle_take(&throttle, "b", 1000));
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -207,8 +184,6 @@ int main(void)
 	    cmocka_unit_test(a_problem_keeps_the_allowed_methods_and_the_close),
 	    cmocka_unit_test(a_date_is_written_and_read_as_http_has_it),
 	    cmocka_unit_test(an_etag_is_found_in_a_list_whole),
-	    cmocka_unit_test(a_throttle_lets_a_burst_through_and_then_its_rate),
-	    cmocka_unit_test(one_name_does_not_use_up_what_another_has),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -62,12 +62,14 @@ static void a_route_with_a_cluster_in_its_path_is_checked_for_it(void **state)
 		    route_table[i].scope == SCOPE_CLUSTER);
 }
 
-static void only_post_takes_a_body_and_changes_wait_on_a_thread(void **state)
+static void posts_and_patches_take_a_body_and_changes_wait_on_a_thread(
+    void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ROUTE_COUNT; i++) {
-		bool post = route_table[i].method == METHOD_POST;
-		assert_int_equal(route_table[i].body_max > 0, post);
+		bool body = route_table[i].method == METHOD_POST ||
+			    route_table[i].method == METHOD_PATCH;
+		assert_int_equal(route_table[i].body_max > 0, body);
 		if (route_table[i].method != METHOD_GET)
 			assert_true(route_table[i].flags & ROUTE_JOB);
 	}
@@ -172,7 +174,7 @@ static void names_that_the_query_may_have_are_those_of_the_route(void **state)
 static json_t *described_operation(json_t *paths, const struct route *one)
 {
 	static const char *const names[METHOD_COUNT] = {
-	    "get", "post", "delete"};
+	    "get", "post", "patch", "delete"};
 	return json_object_get(
 	    json_object_get(paths, one->path), names[one->method]);
 }
@@ -236,7 +238,7 @@ int main(void)
 	    cmocka_unit_test(
 		a_route_with_a_cluster_in_its_path_is_checked_for_it),
 	    cmocka_unit_test(
-		only_post_takes_a_body_and_changes_wait_on_a_thread),
+		posts_and_patches_take_a_body_and_changes_wait_on_a_thread),
 	    cmocka_unit_test(no_two_routes_could_match_one_request),
 	    cmocka_unit_test(each_route_is_found_by_its_own_path),
 	    cmocka_unit_test(parameters_are_taken_from_the_path),

@@ -142,9 +142,67 @@ static void config_values_at_their_bounds_are_taken(void **state)
 	assert_int_equal(config->log_level, LOG_DEBUG);
 }
 
+static void config_rates_are_an_interval_and_what_may_come_at_once(
+    void **state)
+{
+	OWNED_STR(path) = harness_file(*state, "signet.yaml",
+	    LEAST "limits: {rate: {source: 50/s burst 7, failures: 3/s, "
+		  "identity: 'off', cluster: 2/h, names: 1/d burst 9999999}}\n");
+	OWNED(config) config = NULL;
+	struct err err;
+
+	assert_ok(config_load(path, &config, &err));
+	assert_int_equal(config->limits.rate.source.interval_us, 20000);
+	assert_int_equal(config->limits.rate.source.burst, 7);
+	/* Rounded up: three intervals are no less than a second. */
+	assert_int_equal(config->limits.rate.failures.interval_us, 333334);
+	assert_int_equal(config->limits.rate.failures.burst, 3);
+	assert_int_equal(config->limits.rate.identity.interval_us, 0);
+	assert_int_equal(
+	    config->limits.rate.cluster.interval_us, INT64_C(1800000000));
+	assert_int_equal(
+	    config->limits.rate.names.interval_us, INT64_C(86400000000));
+	assert_int_equal(config->limits.rate.names.burst, 9999999);
+}
+
+static void config_ranges_are_read_and_absent_ones_are_empty(void **state)
+{
+	OWNED_STR(path) = harness_file(*state, "signet.yaml",
+	    LEAST "access:\n  api: [10.0.0.0/8, '2001:db8::/32']\n"
+		  "  roles: {key-officer: [10.9.1.2]}\n");
+	OWNED(config) config = NULL;
+	struct err err;
+	struct ip ip;
+
+	assert_ok(config_load(path, &config, &err));
+	assert_int_equal(config->access.api.count, 2);
+	assert_true(ip_parse("2001:db8::1", &ip));
+	assert_true(cidr_contains(&config->access.api.items[1], &ip));
+	assert_int_equal(config->access.public.count, 0);
+	assert_int_equal(config->access.roles.key_officer.count, 1);
+	assert_int_equal(config->access.roles.admin.count, 0);
+}
+
 static void config_wrong_values_are_refused_with_line_and_key(void **state)
 {
 	const char *const bad[][2] = {
+	    {LEAST "access: {ops: [10.0.0.1/8]}\n",
+		":6: access.ops[1]: \"10.0.0.1/8\": bits beyond"},
+	    {LEAST "access: {roles: {node: [10.0.0.0/8, x]}}\n",
+		":6: access.roles.node[2]: \"x\": not an IP"},
+	    {LEAST "access: {roles: {boss: []}}\n", "unknown key \"boss\""},
+	    {LEAST "limits: {rate: {names: 1/w}}\n",
+		":6: limits.rate.names: \"1/w\" is no rate"},
+	    {LEAST "limits: {rate: {names: 0/s}}\n", "is no rate"},
+	    {LEAST "limits: {rate: {names: -1/s}}\n", "is no rate"},
+	    {LEAST "limits: {rate: {names: 1/s burst 0}}\n", "is no rate"},
+	    {LEAST "limits: {rate: {names: 1/s burst}}\n", "is no rate"},
+	    {LEAST "limits: {rate: {names: 1/sx}}\n", "is no rate"},
+	    {LEAST "limits: {rate: {names: 10000000/s}}\n", "is no rate"},
+	    {LEAST "limits: {handshakes: 0}\n",
+		":6: limits.handshakes: 0; want 1 to 1000000"},
+	    {LEAST "limits: {handshake_timeout: 0s}\n",
+		":6: limits.handshake_timeout: 0s; want 1s to 10m"},
 	    {LEAST "listen: {api: 'localhost:1'}\n",
 		":6: listen.api: \"localhost:1\" is not ADDRESS:PORT"},
 	    {LEAST "listen:\n  ops: '127.0.0.1:8080'\n",
@@ -243,6 +301,8 @@ int main(void)
 	    DIR_TEST(config_bare_pin_file_names_a_credential),
 	    DIR_TEST(config_public_url_has_no_final_slash),
 	    DIR_TEST(config_values_at_their_bounds_are_taken),
+	    DIR_TEST(config_rates_are_an_interval_and_what_may_come_at_once),
+	    DIR_TEST(config_ranges_are_read_and_absent_ones_are_empty),
 	    DIR_TEST(config_wrong_values_are_refused_with_line_and_key),
 	    DIR_TEST(config_environment_is_never_echoed),
 	    DIR_TEST(config_absent_or_oversized_file_is_refused),

@@ -164,6 +164,40 @@ static void net_endpoint_that_is_none_is_refused(void **state)
 	assert_false(net_endpoint_parse(NULL, &sa, &len));
 }
 
+static void net_no_range_admits_everybody_and_ranges_their_own(void **state)
+{
+	struct cidr ranges[2];
+	struct ip ip;
+
+	(void)state;
+	assert_true(cidr_parse("10.0.0.0/8", &ranges[0], NULL));
+	assert_true(cidr_parse("2001:db8::/32", &ranges[1], NULL));
+	assert_true(ip_parse("192.0.2.1", &ip));
+	assert_true(cidrs_admit(NULL, 0, &ip));
+	assert_false(cidrs_admit(ranges, 2, &ip));
+	assert_true(ip_parse("2001:db8:1::1", &ip));
+	assert_true(cidrs_admit(ranges, 2, &ip));
+	assert_false(cidrs_admit(ranges, 1, &ip));
+}
+
+static void net_a_source_is_an_ipv4_address_or_an_ipv6_64(void **state)
+{
+	static const char *const cases[][2] = {
+	    {"10.1.2.3", "10.1.2.3"},
+	    {"2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"},
+	    {"2001:db8:1:2::9", "2001:db8:1:2::"},
+	    {"2001:db8:1:3::9", "2001:db8:1:3::"}};
+	char text[IP_TEXT_SIZE];
+	struct ip ip;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(ip_parse(cases[i][0], &ip));
+		ip = ip_source(&ip);
+		assert_string_equal(ip_format(&ip, text), cases[i][1]);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +208,9 @@ int main(void)
 	    cmocka_unit_test(net_range_is_written_with_its_prefix),
 	    cmocka_unit_test(
 		net_range_that_is_none_is_refused_with_the_reason),
+	    cmocka_unit_test(
+		net_no_range_admits_everybody_and_ranges_their_own),
+	    cmocka_unit_test(net_a_source_is_an_ipv4_address_or_an_ipv6_64),
 	    cmocka_unit_test(net_endpoint_is_address_and_port),
 	    cmocka_unit_test(net_endpoint_that_is_none_is_refused),
 	};

@@ -324,6 +324,95 @@ static void a_common_name_is_not_that_of_another_cluster(void **state)
 			     &fixture->err), ERR_OK);
 }
 
+static void callers_of_a_cluster_come_from_its_ranges_alone(void **state)
+{
+	static const char *const from[] = {"10.1.0.0/16", "2001:db8::/32"};
+	static const char *const bad[] = {"10.1.0.0/16", "10.1.0.1/16"};
+	static const struct {
+		const char *source;
+		bool admitted;
+	} cases[] = {{"10.1.2.3", true}, {"10.2.0.1", false},
+	    {"2001:db8::7", true}, {"2001:db9::7", false}};
+	struct fixture *fixture = *state;
+	OWNED(cluster) cluster = NULL;
+	OWNED(cluster) again = NULL;
+	OWNED(batch) batch = batch_new();
+	struct ip ip;
+
+	create(fixture, "orders");
+	cluster = get(fixture, "orders");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(ip_parse(cases[i].source, &ip));
+		assert_int_equal(cluster_check_source(
+		    cluster, &ip, &fixture->err), ERR_OK);
+	}
+	assert_int_equal(
+	    cluster_set_from(cluster, from, 2, &fixture->err), ERR_OK);
+	/* What is refused leaves what was. */
+	assert_int_equal(cluster_set_from(cluster, bad, 2, &fixture->err),
+	    ERR_BAD_FIELD);
+	cluster_update(batch, cluster);
+	assert_commit(fixture->store, batch);
+	again = get(fixture, "orders");
+	assert_int_equal(again->from_count, 2);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		assert_true(ip_parse(cases[i].source, &ip));
+		assert_int_equal(cluster_check_source(
+		    again, &ip, &fixture->err),
+		    cases[i].admitted ? ERR_OK : ERR_FORBIDDEN);
+	}
+}
+
+static void a_quarantined_cluster_is_not_usable_until_that_is_lifted(
+    void **state)
+{
+	struct fixture *fixture = *state;
+	OWNED(cluster) cluster = NULL;
+	OWNED(cluster) held = NULL;
+	OWNED(batch) batch = batch_new();
+
+	create(fixture, "orders");
+	cluster = get(fixture, "orders");
+	assert_int_equal(
+	    cluster_check_usable(cluster, &fixture->err), ERR_OK);
+	clock_freeze(NOW);
+	assert_int_equal(cluster_set_quarantine(
+	    cluster, "stolen key", &fixture->err), ERR_OK);
+	clock_freeze(NOW + 9);
+	assert_int_equal(cluster_set_quarantine(
+	    cluster, "two stolen keys", &fixture->err), ERR_OK);
+	clock_thaw();
+	cluster_update(batch, cluster);
+	assert_commit(fixture->store, batch);
+	held = get(fixture, "orders");
+	/* The time is that of the first, the reason the last one's. */
+	assert_int_equal(held->quarantined, NOW);
+	assert_int_equal(
+	    cluster_check_usable(held, &fixture->err), ERR_QUARANTINED);
+	assert_non_null(strstr(fixture->err.detail, "two stolen keys"));
+	assert_int_equal(
+	    cluster_set_quarantine(held, NULL, &fixture->err), ERR_OK);
+	assert_int_equal(held->quarantined, 0);
+	assert_int_equal(cluster_check_usable(held, &fixture->err), ERR_OK);
+}
+
+static void a_reason_is_one_line_of_bounded_length(void **state)
+{
+	static const char *const bad[] = {"", "a\nb", "a\tb", "\x7f", "\xff",
+	    "a reason that goes on and on until it has more octets than what "
+	    "is kept of one..."};
+	OWNED(cluster) cluster = orders("etcd");
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+		assert_int_equal(cluster_set_quarantine(
+		    cluster, bad[i], &err), ERR_BAD_FIELD);
+	assert_int_equal(cluster->quarantined, 0);
+	assert_int_equal(cluster_set_quarantine(
+	    cluster, "Schl\xc3\xbcssel entwendet", &err), ERR_OK);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,6 +424,10 @@ int main(void)
 		TEST_STORE(a_created_cluster_is_read_back),
 		TEST_STORE(a_name_is_taken_once_and_for_all),
 		TEST_STORE(a_cluster_is_retired_as_it_was_read),
+		TEST_STORE(callers_of_a_cluster_come_from_its_ranges_alone),
+		TEST_STORE(
+		    a_quarantined_cluster_is_not_usable_until_that_is_lifted),
+		cmocka_unit_test(a_reason_is_one_line_of_bounded_length),
 		TEST_STORE(a_cluster_that_is_not_there_is_named),
 		TEST_STORE(a_record_that_cannot_be_read_is_a_fault),
 		TEST_STORE(clusters_are_listed_by_name_in_pages),

@@ -2,7 +2,7 @@
 /* Goal: records of format version 1 are read for ever, and whatever octets come
  * are read into one sound object with one encoding, or refused.
  * To refresh the golden files see assert_golden in fixture.h: never those named
- * -v1, whose octets stand in stores. */
+ * -v1 or -v2, whose octets stand in stores. */
 #include "fixture.h"
 
 #include <stdlib.h>
@@ -15,12 +15,24 @@
 static const uint8_t identity_id[IDENTITY_ID_SIZE] = {7, 8, 9};
 
 /* One object of each kind, every part of it in use. */
+static void set_exposure(struct cluster *cluster)
+{
+	static const char *const from[] = {"10.1.0.0/16", "fd00:1::/64"};
+	struct err err;
+
+	assert_int_equal(cluster_set_from(cluster, from, 2, &err), ERR_OK);
+	assert_int_equal(
+	    cluster_set_quarantine(cluster, "stolen key", &err), ERR_OK);
+	cluster->quarantined = NOW + 60;
+}
+
 static void write_cluster(struct buf *out)
 {
 	OWNED(cluster) cluster = orders("etcd");
 
 	cluster->created = NOW;
 	cluster->state = CLUSTER_RETIRED;
+	set_exposure(cluster);
 	cluster_write(cluster, out);
 }
 
@@ -131,13 +143,13 @@ static const struct kind {
 	void (*write)(struct buf *out);
 	copy_record *copy;
 } kinds[] = {
-	{"cluster-v1.hex", write_cluster, copy_cluster},
+	{"cluster-v2.hex", write_cluster, copy_cluster},
 	{"token-v1.hex", write_token, copy_token},
 	{"identity-v1.hex", write_identity, copy_identity},
 	{"names-v1.hex", write_names, copy_names},
 };
 
-static void records_are_written_as_format_version_1(void **state)
+static void records_are_written_in_their_newest_format(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
@@ -152,22 +164,60 @@ static void records_are_written_as_format_version_1(void **state)
 	}
 }
 
-static void records_of_format_version_1_are_read(void **state)
+static void read_golden(const char *name, struct buf *record)
+{
+	OWNED_STR(path) = mem_printf(
+	    "%s/tests/unit/policies/golden/%s", SOURCE_DIR, name);
+	OWNED_STR(line) = NULL;
+	OWNED_BUF(text);
+	struct err err;
+
+	assert_int_equal(fs_read(path, 1 << 16, &text, &err), ERR_OK);
+	line = buf_to_str(&text);
+	line[strcspn(line, "\n")] = '\0';
+	assert_true(hex_parse_any(line, 1 << 15, record));
+}
+
+/* A cluster of version 1 has the same names, and is exposed as it was. */
+static void a_cluster_of_format_version_1_is_read(void **state)
+{
+	OWNED_BUF(record);
+	OWNED_BUF(newest);
+	OWNED(cluster) old = NULL;
+	OWNED(cluster) same = NULL;
+	OWNED_BUF(old_again);
+	OWNED_BUF(same_again);
+
+	(void)state;
+	read_golden("cluster-v1.hex", &record);
+	assert_int_equal(record.data[0], 1);
+	assert_true(cluster_read("orders", buf_bytes(&record), &old));
+	assert_int_equal(old->state, CLUSTER_RETIRED);
+	assert_int_equal(old->created, NOW);
+	assert_int_equal(old->from_count, 0);
+	assert_int_equal(old->quarantined, 0);
+	assert_null(old->quarantine_reason);
+	write_cluster(&newest);
+	assert_true(cluster_read("orders", buf_bytes(&newest), &same));
+	assert_int_equal(cluster_set_from(same, NULL, 0, NULL), ERR_OK);
+	assert_int_equal(cluster_set_quarantine(same, NULL, NULL), ERR_OK);
+	cluster_write(old, &old_again);
+	cluster_write(same, &same_again);
+	assert_true(
+	    bytes_equal(buf_bytes(&old_again), buf_bytes(&same_again)));
+	/* What has no ranges of its own in version 1 ends there. */
+	buf_put_u8(&record, 0);
+	assert_false(cluster_read("orders", buf_bytes(&record), &old));
+}
+
+static void records_of_older_stores_are_read(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
-		OWNED_STR(path) = mem_printf("%s/tests/unit/policies/golden/%s",
-		    SOURCE_DIR, kinds[i].golden);
-		OWNED_STR(line) = NULL;
-		OWNED_BUF(text);
 		OWNED_BUF(record);
 		OWNED_BUF(again);
-		struct err err;
 
-		assert_int_equal(fs_read(path, 1 << 16, &text, &err), ERR_OK);
-		line = buf_to_str(&text);
-		line[strcspn(line, "\n")] = '\0';
-		assert_true(hex_parse_any(line, 1 << 15, &record));
+		read_golden(kinds[i].golden, &record);
 		assert_true(kinds[i].copy(buf_bytes(&record), &again));
 		assert_true(
 		    bytes_equal(buf_bytes(&again), buf_bytes(&record)));
@@ -380,8 +430,9 @@ static void an_identity_with_an_unknown_role_is_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(records_are_written_as_format_version_1),
-		cmocka_unit_test(records_of_format_version_1_are_read),
+		cmocka_unit_test(records_are_written_in_their_newest_format),
+		cmocka_unit_test(records_of_older_stores_are_read),
+		cmocka_unit_test(a_cluster_of_format_version_1_is_read),
 		cmocka_unit_test(every_prefix_of_a_record_is_refused),
 		cmocka_unit_test(a_garbled_record_is_refused_or_another_object),
 		cmocka_unit_test(random_octets_are_refused),
