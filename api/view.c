@@ -294,34 +294,6 @@ json_t *view_policy(const struct policy *policy, bool with_text)
 	return json;
 }
 
-static void set_milliseconds(json_t *json, const char *key, int64_t time_ms)
-{
-	char seconds[CLOCK_TEXT_SIZE];
-	clock_format(time_ms / 1000, seconds);
-	OWNED_STR(text) = mem_printf("%.*s.%03dZ", (int)strlen(seconds) - 1,
-	    seconds, (int)(time_ms % 1000));
-	view_set_text(json, key, text);
-}
-
-json_t *view_audit(
-    const struct audit_entry *entry, const uint8_t head[static 32])
-{
-	json_t *json = new_object();
-	view_set(json, "sequence", json_integer((json_int_t)entry->sequence));
-	set_milliseconds(json, "time", entry->time_ms);
-	view_set_opt(json, "action", entry->action);
-	view_set_opt(json, "result", entry->result);
-	view_set_opt(json, "actor", entry->actor);
-	view_set_opt(json, "source", entry->source);
-	view_set_opt(json, "cluster", entry->cluster);
-	view_set_opt(json, "object", entry->object);
-	view_set_opt(json, "rule", entry->rule);
-	view_set_opt(json, "request_id", entry->request_id);
-	view_set_opt(json, "detail", entry->detail);
-	view_set_hex(json, "head", BYTES(head, 32));
-	return json;
-}
-
 json_t *view_list(json_t *items, const char *next)
 {
 	json_t *json = new_object();

@@ -20,8 +20,6 @@ json_t *view_issuer(const struct issuer *issuer, const struct crl *crl);
 json_t *view_crl(const struct crl *crl);
 json_t *view_key(const struct key_info *key);
 json_t *view_policy(const struct policy *policy, bool with_text);
-json_t *view_audit(
-    const struct audit_entry *entry, const uint8_t head[static 32]);
 
 /* {"items": ITEMS, "next": NEXT}; takes ITEMS over; NEXT NULL: the last. */
 json_t *view_list(json_t *items, const char *next);

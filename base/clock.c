@@ -159,6 +159,46 @@ bool clock_parse(const char *text, int64_t *seconds_out)
 	return true;
 }
 
+#define SECONDS_LEN 19 /* without the Z */
+
+const char *clock_format_ms(
+    int64_t milliseconds, char text[static CLOCK_TEXT_SIZE])
+{
+	int64_t part = (milliseconds % 1000 + 1000) % 1000;
+	char *end = text + SECONDS_LEN;
+
+	clock_format((milliseconds - part) / 1000, text);
+	*end++ = '.';
+	end = put_digits(end, part, 3);
+	*end++ = 'Z';
+	*end = '\0';
+	return text;
+}
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+bool clock_parse_ms(const char *text, size_t len, int64_t *milliseconds_out)
+{
+	char seconds[SECONDS_LEN + 2];
+	const char *part = text + SECONDS_LEN;
+	int64_t value;
+
+	if (len != SECONDS_LEN + 5 || part[0] != '.' || !is_digit(part[1]) ||
+	    !is_digit(part[2]) || !is_digit(part[3]) || part[4] != 'Z')
+		return false;
+	memcpy(seconds, text, SECONDS_LEN);
+	seconds[SECONDS_LEN] = 'Z';
+	seconds[SECONDS_LEN + 1] = '\0';
+	if (!clock_parse(seconds, &value))
+		return false;
+	*milliseconds_out = value * 1000 + (part[1] - '0') * 100 +
+			    (part[2] - '0') * 10 + (part[3] - '0');
+	return true;
+}
+
 static const struct {
 	char letter;
 	int64_t seconds;

@@ -5,6 +5,7 @@
 #define BASE_CLOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
 
@@ -21,6 +22,12 @@ void clock_thaw(void);
 #define CLOCK_TEXT_SIZE 32
 const char *clock_format(int64_t seconds, char text[static CLOCK_TEXT_SIZE]);
 MUST_CHECK bool clock_parse(const char *text, int64_t *seconds_out);
+/* The same with milliseconds, always three digits: 2026-11-24T09:45:00.042Z.
+ * TEXT is LEN octets, without a NUL among them. */
+const char *clock_format_ms(
+    int64_t milliseconds, char text[static CLOCK_TEXT_SIZE]);
+MUST_CHECK bool clock_parse_ms(
+    const char *text, size_t len, int64_t *milliseconds_out);
 
 /* "90s", "15m", "24h", "30d", "1y" (365 d), or joined as in "1h30m"; seconds.
  * False when malformed, negative or more than 100 years. */

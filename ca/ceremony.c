@@ -8,8 +8,10 @@
 #include "base/log.h"
 #include "ca/authority.h"
 #include "ca/crl.h"
+#include "ca/digest.h"
 #include "ca/inside.h"
 #include "ca/node.h"
+#include "ca/notary.h"
 #include "ca/responder.h"
 #include "store/audit.h"
 
@@ -59,6 +61,7 @@ struct ceremony {
 	uint8_t node;
 	struct pair keys[CA_COUNT];
 	struct pair responders[CA_COUNT];	/* none of the root */
+	struct pair audit;
 	char *wrap_uri, *mac_uri;
 	struct issuer *issuers[CA_COUNT];
 	struct certificate *records[CA_COUNT];
@@ -75,6 +78,8 @@ static void ceremony_free(struct ceremony *ceremony)
 		issuer_free(ceremony->issuers[i]);
 		certificate_free(ceremony->records[i]);
 	}
+	free(ceremony->audit.uri);
+	buf_free(&ceremony->audit.spki);
 	free(ceremony->wrap_uri);
 	free(ceremony->mac_uri);
 	buf_free(&ceremony->made);
@@ -141,6 +146,7 @@ static enum err_code make_keys(struct ceremony *ceremony, struct err *err)
 		&ceremony->responders[ISSUING]},
 	    {ceremony->hsm, LABEL_SERVICES_OCSP, HSM_EC_P256,
 		&ceremony->responders[SERVICES]},
+	    {ceremony->hsm, LABEL_AUDIT, HSM_EC_P256, &ceremony->audit},
 	};
 	enum err_code code = ERR_OK;
 
@@ -242,6 +248,10 @@ static enum err_code record(
 		return code;
 	meta_put_text(batch, META_WRAP_KEY_URI, ceremony->wrap_uri);
 	meta_put_text(batch, META_MAC_KEY_URI, ceremony->mac_uri);
+	code = notary_record(batch, ceremony->audit.uri,
+	    buf_bytes(&ceremony->audit.spki), err);
+	if (code != ERR_OK)
+		return code;
 	tell(ceremony, "recording it all");
 	return store_commit(ceremony->store, batch, err);
 }
@@ -302,6 +312,8 @@ static struct ceremony_result *new_result(struct ceremony *ceremony)
 	pem_put(&pem, "CERTIFICATE", BYTES(root->der, root->der_len));
 	result->root_pem = buf_to_str(&pem);
 	result->root_key_uri = mem_strdup(root->key_uri);
+	digest_sha256(
+	    buf_bytes(&ceremony->audit.spki), result->audit_fingerprint);
 	result->wrap_key_uri = GIVE(ceremony->wrap_uri);
 	result->mac_key_uri = GIVE(ceremony->mac_uri);
 	return result;

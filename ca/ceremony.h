@@ -18,6 +18,7 @@ struct ceremony_plan ceremony_default_plan(void);
 
 struct ceremony_result {
 	uint8_t root_fingerprint[32];	/* SHA-256 of the root's DER */
+	uint8_t audit_fingerprint[32];	/* SHA-256 of the notary's SPKI */
 	char *root_pem;
 	char *root_key_uri;
 	char *wrap_key_uri, *mac_key_uri; /* KMS: root KEK and MAC key */
@@ -36,7 +37,7 @@ DEFINE_CLEANUP(ceremony_result, ceremony_result_free)
 
 /*
  * Runs the ceremony: root key and self-signed root by ROOT_HSM; issuing CA,
- * services CA, OCSP responder keys, root KEK and MAC key by HSM (both may be the
+ * services CA, OCSP responder keys, notary, root KEK and MAC key by HSM (both may be the
  * same); issuers, first CRLs (the root's too) and key URIs into STORE, with
  * audit entries.  The store must be empty of issuers.  All keys are made first,
  * then all is recorded in one commit; when it fails before, the log names the

@@ -323,6 +323,17 @@ static enum err_code sign(struct signer *signer, struct bytes tbs,
 	return code;
 }
 
+enum err_code signer_signature(struct signer *signer, struct bytes octets,
+    struct buf *out, struct err *err)
+{
+	OWNED_BUF(signature);
+	enum err_code code = sign(signer, octets, &signature, err);
+
+	if (code == ERR_OK)
+		buf_put_bytes(out, buf_bytes(&signature));
+	return code;
+}
+
 static size_t seal_size(const struct signer *signer, size_t signature_len)
 {
 	return signer->scheme->algorithm.len +

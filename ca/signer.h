@@ -42,6 +42,10 @@ const uint8_t *signer_key_id(const struct signer *signer);
  */
 MUST_CHECK enum err_code signer_sign(struct signer *signer, struct bytes tbs,
     struct bytes extra, struct buf *out, struct err *err);
+/* As signer_sign: appends the signature alone (of an EC key: DER
+ * Ecdsa-Sig-Value). */
+MUST_CHECK enum err_code signer_signature(struct signer *signer,
+    struct bytes octets, struct buf *out, struct err *err);
 /* As signer_sign for a TBS too long to copy: appends only what follows it,
  * algorithm and BIT STRING.  At most SIGNER_SEAL_MAX octets. */
 #define SIGNER_SEAL_MAX 640

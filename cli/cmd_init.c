@@ -42,6 +42,7 @@ const struct option_spec init_options[] = {
 
 static const struct column details[] = {
     {"root fingerprint", "root_fingerprint"},
+    {"audit key fingerprint", "audit_key_fingerprint"},
     {"root certificate", "root"},
     {"configuration", "config"},
     {"next", "next"},
@@ -259,6 +260,9 @@ static void report(const struct options *options, const char *dir,
 	OWNED_STR(hex) =
 	    hex_new(result->root_fingerprint, sizeof(result->root_fingerprint));
 	OWNED_STR(fingerprint) = mem_printf("sha256:%s", hex);
+	OWNED_STR(audit_hex) = hex_new(
+	    result->audit_fingerprint, sizeof(result->audit_fingerprint));
+	OWNED_STR(audit) = mem_printf("sha256:%s", audit_hex);
 	OWNED_STR(config) = fs_join(dir, SETUP_CONFIG);
 	OWNED_STR(root) = fs_join(dir, SETUP_ROOT);
 	OWNED_STR(next) = mem_printf("signetd --config %s", config);
@@ -266,6 +270,8 @@ static void report(const struct options *options, const char *dir,
 	json_object_set_new(answer, "dir", json_string(dir));
 	json_object_set_new(
 	    answer, "root_fingerprint", json_string(fingerprint));
+	json_object_set_new(
+	    answer, "audit_key_fingerprint", json_string(audit));
 	json_object_set_new(answer, "root", json_string(root));
 	json_object_set_new(answer, "config", json_string(config));
 	json_object_set_new(answer, "next", json_string(next));

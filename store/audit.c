@@ -1,120 +1,100 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/audit.h"
 
-#include <string.h>
-
-#include "store/chain.h"
+#include "base/text.h"
 #include "store/inside.h"
-#include "store/key.h"
+#include "store/walk.h"
 
 /* Entries of one snapshot: a long walk must not pin old pages. */
 #define PAGE_ENTRIES 4096
+
+/* Told as JSON and read back, an entry must have the same octets again. */
+static void make_utf8(uint8_t *data, size_t len)
+{
+	size_t at = 0;
+
+	if (text_is_utf8(BYTES(data, len)))
+		return;
+	while (at < len) {
+		size_t next = text_utf8_next(BYTES(data + at, len - at));
+
+		if (next == 0)
+			data[at] = '?';
+		at += next == 0 ? 1 : next;
+	}
+}
 
 void batch_audit(struct batch *batch, const struct audit_entry *entry)
 {
 	size_t at = batch->octets.len;
 
-	chain_write_body(&batch->octets, entry);
+	ledger_write_body(&batch->octets, entry);
+	make_utf8(batch->octets.data + at, batch->octets.len - at);
 	batch_add_audit(batch, at);
-}
-
-/* A cursor on the log with the snapshot that it walks. */
-struct walk {
-	const struct engine_ops *ops;
-	struct snapshot *snapshot;
-	struct cursor *cursor;
-};
-
-static void walk_close(struct walk *walk)
-{
-	if (walk->cursor != NULL)
-		walk->ops->cursor_close(walk->cursor);
-	if (walk->snapshot != NULL)
-		walk->ops->snapshot_close(walk->snapshot);
-}
-
-#define OWNED_WALK(name)                                                       \
-	__attribute__((cleanup(walk_close))) struct walk name = {0}
-
-static enum err_code walk_open(
-    struct walk *walk, struct store *store, struct err *err)
-{
-	walk->ops = store->engine->ops;
-	return walk->ops->snapshot_open(store->engine, &walk->snapshot, err);
-}
-
-/* From entry SEQUENCE on; from 0: with whatever stands before the first. */
-static enum err_code walk_from(
-    struct walk *walk, uint64_t sequence, struct err *err)
-{
-	struct key key = {.len = 0};
-
-	if (sequence > 0)
-		key_add_u64(&key, sequence);
-	return walk->ops->cursor_open(
-	    walk->snapshot, TABLE_AUDIT, key_bytes(&key), &walk->cursor, err);
-}
-
-/* The chain as the head record of the walk's snapshot says. */
-static enum err_code walk_head(
-    struct walk *walk, struct chain *chain, struct err *err)
-{
-	struct record record;
-	enum err_code code = walk->ops->find(walk->snapshot, TABLE_META,
-	    BYTES_STR(STORE_META_AUDIT), &record, err);
-
-	if (code != ERR_OK)
-		return code;
-	return chain_resume(chain, record.value, err);
 }
 
 enum err_code audit_head(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
-	OWNED(chain) chain = NULL;
+	OWNED(ledger) ledger = NULL;
 	OWNED_WALK(walk);
 	enum err_code code;
 
-	if ((code = chain_new(&chain, err)) != ERR_OK ||
+	if ((code = ledger_new(&ledger, err)) != ERR_OK ||
 	    (code = walk_open(&walk, store, err)) != ERR_OK ||
-	    (code = walk_head(&walk, chain, err)) != ERR_OK)
+	    (code = walk_head(&walk, ledger, err)) != ERR_OK)
 		return code;
-	chain_head(chain, head_out);
+	ledger_head(ledger, head_out);
 	return ERR_OK;
 }
 
-static bool is_place_of(struct bytes key, uint64_t sequence)
+static uint64_t key_sequence(struct bytes key)
 {
-	struct key want = {.len = 0};
+	struct reader reader = reader_over(key);
 
-	key_add_u64(&want, sequence);
-	return bytes_equal(key, key_bytes(&want));
+	return reader_u64(&reader);
+}
+
+static enum err_code read_one(struct walk *walk, struct ledger_record *entry,
+    bool *found_out, struct err *err)
+{
+	struct record record;
+	struct bytes key;
+	enum err_code code =
+	    walk->ops->cursor_next(walk->cursor, &key, &record, err);
+
+	*found_out = code == ERR_OK && record.revision != 0;
+	if (!*found_out)
+		return code;
+	if (!ledger_parse(record.value, entry) ||
+	    !walk_is_place(key, entry->entry.sequence))
+		return err_fail(err, ERR_CORRUPT,
+		    "audit log: malformed entry where %llu should be",
+		    (unsigned long long)key_sequence(key));
+	return ERR_OK;
 }
 
 enum err_code audit_read(struct store *store, uint64_t from, uint64_t count,
     audit_each *each, void *arg, struct err *err)
 {
+	OWNED(hasher) hasher = NULL;
 	OWNED_WALK(walk);
 	enum err_code code;
 
-	if ((code = walk_open(&walk, store, err)) != ERR_OK ||
+	if ((code = hasher_new(&hasher, err)) != ERR_OK ||
+	    (code = walk_open(&walk, store, err)) != ERR_OK ||
 	    (code = walk_from(&walk, from, err)) != ERR_OK)
 		return code;
 	for (uint64_t i = 0; i < count; i++) {
-		struct audit_entry entry;
-		struct record record;
-		struct bytes key;
-		const uint8_t *head;
+		struct ledger_record it;
+		uint8_t leaf[MERKLE_SIZE];
+		bool found;
 
-		code = walk.ops->cursor_next(walk.cursor, &key, &record, err);
-		if (code != ERR_OK || record.revision == 0)
+		code = read_one(&walk, &it, &found, err);
+		if (code != ERR_OK || !found)
 			return code;
-		if (!chain_parse(record.value, &entry, &head) ||
-		    !is_place_of(key, entry.sequence))
-			return err_fail(err, ERR_CORRUPT,
-			    "audit log: malformed entry at or after %llu",
-			    (unsigned long long)from);
-		if (!each(&entry, head, arg))
+		merkle_leaf(hasher, it.octets, leaf);
+		if (!each(&it.entry, leaf, arg))
 			return ERR_OK;
 	}
 	return ERR_OK;
@@ -122,10 +102,9 @@ enum err_code audit_read(struct store *store, uint64_t from, uint64_t count,
 
 /* The head, beyond which there must be nothing. */
 static enum err_code read_end(
-    struct store *store, struct chain *end, struct err *err)
+    struct store *store, struct ledger *end, struct err *err)
 {
 	OWNED_WALK(walk);
-	struct audit_head head;
 	struct record record;
 	struct bytes key;
 	enum err_code code;
@@ -133,8 +112,7 @@ static enum err_code read_end(
 	if ((code = walk_open(&walk, store, err)) != ERR_OK ||
 	    (code = walk_head(&walk, end, err)) != ERR_OK)
 		return code;
-	chain_head(end, &head);
-	if ((code = walk_from(&walk, head.sequence + 1, err)) != ERR_OK ||
+	if ((code = walk_from(&walk, ledger_size(end) + 1, err)) != ERR_OK ||
 	    (code = walk.ops->cursor_next(walk.cursor, &key, &record, err)) !=
 		ERR_OK)
 		return code;
@@ -142,50 +120,37 @@ static enum err_code read_end(
 		return err_fail(err, ERR_CORRUPT,
 		    "audit log: an entry stands beyond the head, which is "
 		    "entry %llu",
-		    (unsigned long long)head.sequence);
+		    (unsigned long long)ledger_size(end));
 	return ERR_OK;
 }
 
 /* Follows at most a page of entries, up to number LAST. */
-static enum err_code follow_page(
-    struct store *store, struct chain *chain, uint64_t last, struct err *err)
+static enum err_code follow_page(struct store *store, struct ledger *ledger,
+    uint64_t last, struct err *err)
 {
 	OWNED_WALK(walk);
-	struct audit_head at;
+	uint64_t at = ledger_size(ledger);
 	enum err_code code;
 
-	chain_head(chain, &at);
 	if ((code = walk_open(&walk, store, err)) != ERR_OK ||
-	    (code = walk_from(
-		 &walk, at.sequence == 0 ? 0 : at.sequence + 1, err)) != ERR_OK)
+	    (code = walk_from(&walk, at == 0 ? 0 : at + 1, err)) != ERR_OK)
 		return code;
-	for (unsigned i = 0; i < PAGE_ENTRIES && at.sequence < last; i++) {
+	for (unsigned i = 0; i < PAGE_ENTRIES && at < last; i++) {
 		struct record record;
 		struct bytes key;
 
 		code = walk.ops->cursor_next(walk.cursor, &key, &record, err);
 		if (code != ERR_OK)
 			return code;
-		if (!is_place_of(key, ++at.sequence))
+		if (!walk_is_place(key, ++at))
 			return err_fail(err, ERR_CORRUPT,
 			    "audit entry %llu is missing",
-			    (unsigned long long)at.sequence);
-		code = chain_follow(chain, record.value, err);
+			    (unsigned long long)at);
+		code = ledger_follow(ledger, record.value, err);
 		if (code != ERR_OK)
 			return code;
 	}
 	return ERR_OK;
-}
-
-static bool same_state(const struct chain *a, const struct chain *b)
-{
-	struct audit_head x, y;
-
-	chain_head(a, &x);
-	chain_head(b, &y);
-	return x.sequence == y.sequence &&
-	       memcmp(x.hash, y.hash, sizeof(x.hash)) == 0 &&
-	       chain_time_ms(a) == chain_time_ms(b);
 }
 
 /* Entries up to the head never change, so that pages may be of different
@@ -193,26 +158,25 @@ static bool same_state(const struct chain *a, const struct chain *b)
 enum err_code audit_verify(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
-	OWNED(chain) chain = NULL;
-	OWNED(chain) end = NULL;
-	struct audit_head at, last;
+	OWNED(ledger) ledger = NULL;
+	OWNED(ledger) end = NULL;
+	uint64_t last;
 	enum err_code code;
 
-	if ((code = chain_new(&chain, err)) != ERR_OK ||
-	    (code = chain_new(&end, err)) != ERR_OK ||
+	if ((code = ledger_new(&ledger, err)) != ERR_OK ||
+	    (code = ledger_new(&end, err)) != ERR_OK ||
 	    (code = read_end(store, end, err)) != ERR_OK)
 		return code;
-	chain_head(end, &last);
-	for (chain_head(chain, &at); at.sequence < last.sequence;
-	     chain_head(chain, &at)) {
-		code = follow_page(store, chain, last.sequence, err);
+	last = ledger_size(end);
+	while (ledger_size(ledger) < last) {
+		code = follow_page(store, ledger, last, err);
 		if (code != ERR_OK)
 			return code;
 	}
-	if (!same_state(chain, end))
+	if (!ledger_equal(ledger, end))
 		return err_fail(err, ERR_CORRUPT,
 		    "audit log: the head does not match entry %llu",
-		    (unsigned long long)last.sequence);
-	*head_out = at;
+		    (unsigned long long)last);
+	ledger_head(ledger, head_out);
 	return ERR_OK;
 }

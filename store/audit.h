@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * The audit log: what was decided, by whom and why, in the same commit as the
- * fact.  Entries are numbered from 1 without a gap and chained:
- *   leaf(n) = SHA-256(0x00 || entry n)          (RFC 9162 2.1.1)
- *   head(n) = SHA-256(0x01 || head(n-1) || leaf(n)),  head(0) = 32 zero octets.
+ * fact.  Entries are numbered from 1 without a gap; they are the leaves of a
+ * Merkle tree (RFC 9162 2.1), whose root commits to each of them and their
+ * order.  doc/audit.md tells the octets.
+ *
+ * A log of an older version cannot be read here until its store was opened for
+ * writing once: ERR_CONFIG.
  */
 #ifndef STORE_AUDIT_H
 #define STORE_AUDIT_H
 
+#include "store/merkle.h"
 #include "store/store.h"
 
 /* All text is borrowed and may be NULL for "none". */
@@ -25,29 +29,49 @@ struct audit_entry {
 	const char *detail;	/* one line for people; never a secret */
 };
 
-/* Adds the entry to what the batch writes. */
+/* Adds the entry to what the batch writes; what is not UTF-8 in it becomes "?".
+ */
 void batch_audit(struct batch *batch, const struct audit_entry *entry);
 
 struct audit_head {
 	uint64_t sequence;	/* entries in the log */
-	uint8_t hash[32];
+	uint8_t hash[32];	/* root of the tree */
 };
 MUST_CHECK enum err_code audit_head(
     struct store *store, struct audit_head *head_out, struct err *err);
 
 /* Calls EACH with entries FROM .. at most COUNT, in order, until it returns
- * false.  Text is borrowed during the call. */
+ * false.  LEAF is the entry's leaf hash.  Text is borrowed during the call. */
 typedef bool audit_each(const struct audit_entry *entry,
-    const uint8_t head[static 32], void *arg);
+    const uint8_t leaf[static 32], void *arg);
 MUST_CHECK enum err_code audit_read(struct store *store, uint64_t from,
     uint64_t count, audit_each *each, void *arg, struct err *err);
 
+/* The first entry not older than TIME_MS; one beyond the last when there is
+ * none.  O(log n) reads. */
+MUST_CHECK enum err_code audit_find_time(struct store *store, int64_t time_ms,
+    uint64_t *sequence_out, struct err *err);
+
 /*
- * Recomputes the chain from the first entry to the head.
+ * Recomputes the tree from the first entry to the head.
  * Errors: ERR_CORRUPT, whose cause names the first entry that is changed,
  * missing, or out of order.  HEAD_OUT is the verified head.
  */
 MUST_CHECK enum err_code audit_verify(
     struct store *store, struct audit_head *head_out, struct err *err);
+
+/*
+ * The root when the log had SIZE entries, and proofs (merkle.h) from O(log n)
+ * records.  Errors: ERR_BAD_FIELD for what the log does not hold (or 0 where
+ * there must be an entry), naming the parameter; ERR_CORRUPT.
+ */
+MUST_CHECK enum err_code audit_root(struct store *store, uint64_t size,
+    uint8_t root_out[static 32], struct err *err);
+MUST_CHECK enum err_code audit_prove_inclusion(struct store *store,
+    uint64_t sequence, uint64_t size, struct merkle_proof *proof_out,
+    struct err *err);
+MUST_CHECK enum err_code audit_prove_consistency(struct store *store,
+    uint64_t from, uint64_t to, struct merkle_proof *proof_out,
+    struct err *err);
 
 #endif

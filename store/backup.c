@@ -75,17 +75,24 @@ static enum err_code draft_publish(
 	return code;
 }
 
+/* One of an older version is verified when it is brought up to date. */
+static enum err_code verify_log(struct store *store, struct err *err)
+{
+	struct audit_head head;
+
+	return store->is_old ? ERR_OK : audit_verify(store, &head, err);
+}
+
 /* SEAL, NULL where it is not at hand, opens the copy's rows as the store's. */
 static enum err_code verify_copy(
     const char *path, struct seal *seal, struct err *err)
 {
 	OWNED(store) copy = NULL;
-	struct audit_head head;
 	uint64_t rows;
 	enum err_code code;
 
 	if ((code = store_open_copy(path, &copy, err)) != ERR_OK ||
-	    (code = audit_verify(copy, &head, err)) != ERR_OK || seal == NULL)
+	    (code = verify_log(copy, err)) != ERR_OK || seal == NULL)
 		return code;
 	return verify_rows(copy->engine, seal, &rows, err);
 }
@@ -139,7 +146,8 @@ static enum err_code restore_into(
 	OWNED_STR(data) = fs_join(dir, FOLDER_DATA);
 	OWNED_STR(lock) = fs_join(dir, FOLDER_LOCK);
 	OWNED(store) store = NULL;
-	const struct store_options options = {.path = dir, .read_only = true};
+	/* For writing: that brings a backup of an older version up to date. */
+	const struct store_options options = {.path = dir};
 	struct audit_head head;
 	enum err_code code = write_copy(copy, data, err);
 
@@ -158,7 +166,6 @@ static enum err_code restore_into(
 enum err_code store_restore(const char *path, const char *dir, struct err *err)
 {
 	OWNED(store) copy = NULL;
-	struct audit_head head;
 	bool made;
 	enum err_code code;
 
@@ -166,7 +173,7 @@ enum err_code store_restore(const char *path, const char *dir, struct err *err)
 		return err_refuse(
 		    err, ERR_NOT_FOUND, "there is no backup at %s", path);
 	if ((code = store_open_copy(path, &copy, err)) != ERR_OK ||
-	    (code = audit_verify(copy, &head, err)) != ERR_OK ||
+	    (code = verify_log(copy, err)) != ERR_OK ||
 	    (code = claim_folder(dir, &made, err)) != ERR_OK)
 		return code;
 	code = restore_into(copy, dir, err);

@@ -30,7 +30,7 @@ struct batch {
 	size_t change_count, change_cap;
 	struct requirement *requirements;
 	size_t requirement_count, requirement_cap;
-	struct span *audits;	/* bodies, see chain.h */
+	struct span *audits;	/* bodies, see ledger.h */
 	size_t audit_count, audit_cap;
 };
 

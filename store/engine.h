@@ -2,7 +2,7 @@
 /*
  * What the store asks of an engine: ordered tables read on snapshots, and one
  * transaction at a time that changes them.  Batches, preconditions, the audit
- * chain and group commit stand above it, so that an engine knows none of them.
+ * log and group commit stand above it, so that an engine knows none of them.
  *
  * An engine keeps each record's revision: 1 when put into absence, one more
  * with each put.  Revision 0 means that there is no such record.

@@ -12,6 +12,8 @@ struct store {
 	struct writer *writer;	/* NULL: opened for reading, or locked */
 	struct seal *seal;	/* NULL: not sealed, or locked */
 	bool sealed;		/* its rows are; without a seal it is locked */
+	bool is_old;		/* its log is of an older version, and it was
+				 * opened for reading: see migrate.h */
 	bool read_only;
 	char *path;
 	uint64_t map_size;	/* octets, as asked for */

@@ -7,10 +7,11 @@
 #include "base/fs.h"
 #include "store/folder.h"
 #include "store/lmdb.h"
+#include "store/migrate.h"
 #include "store/table.h"
 
 /* Raised when a store that is written now misleads an older program. */
-#define STORE_FORMAT 1
+#define STORE_FORMAT 2
 #define FORMAT_RECORD 1 /* format of the record that says so */
 
 struct scan {
@@ -27,7 +28,9 @@ struct scan {
 
 /* ---- the format ---- */
 
-static enum err_code write_format(struct engine *engine, struct err *err)
+/* FROM is the format that the store has; 0: it is empty. */
+static enum err_code write_format(
+    struct engine *engine, uint32_t from, struct err *err)
 {
 	OWNED_BUF(value);
 	struct transaction *tx;
@@ -37,8 +40,11 @@ static enum err_code write_format(struct engine *engine, struct err *err)
 		return code;
 	buf_put_u8(&value, FORMAT_RECORD);
 	buf_put_u32(&value, STORE_FORMAT);
-	code = engine->ops->put(tx, TABLE_META, BYTES_STR(STORE_META_FORMAT),
-	    buf_bytes(&value), err);
+	if (from == 1)
+		code = migrate_audit(engine->ops, tx, err);
+	if (code == ERR_OK)
+		code = engine->ops->put(tx, TABLE_META,
+		    BYTES_STR(STORE_META_FORMAT), buf_bytes(&value), err);
 	if (code != ERR_OK) {
 		engine->ops->abort(tx);
 		return code;
@@ -46,14 +52,15 @@ static enum err_code write_format(struct engine *engine, struct err *err)
 	return engine->ops->commit(tx, err);
 }
 
-static enum err_code judge_format(
-    struct bytes value, const char *path, struct err *err)
+static enum err_code judge_format(struct bytes value, const char *path,
+    uint32_t *format_out, struct err *err)
 {
 	struct reader reader = reader_over(value);
 	uint8_t record = reader_u8(&reader);
 	uint32_t format = reader_u32(&reader);
 
-	if (record == FORMAT_RECORD && !reader_done(&reader))
+	*format_out = format;
+	if (record == FORMAT_RECORD && (!reader_done(&reader) || format == 0))
 		return err_fail(
 		    err, ERR_CORRUPT, "%s: malformed format record", path);
 	if (record != FORMAT_RECORD || format > STORE_FORMAT)
@@ -64,9 +71,9 @@ static enum err_code judge_format(
 	return ERR_OK;
 }
 
-/* *FOUND_OUT: the format is known; else the store is empty. */
-static enum err_code check_format(
-    struct engine *engine, const char *path, bool *found_out, struct err *err)
+/* *FORMAT_OUT is 0 when the store is empty. */
+static enum err_code check_format(struct engine *engine, const char *path,
+    uint32_t *format_out, struct err *err)
 {
 	struct snapshot *snapshot;
 	struct record record;
@@ -77,9 +84,9 @@ static enum err_code check_format(
 		return code;
 	code = engine->ops->find(
 	    snapshot, TABLE_META, BYTES_STR(STORE_META_FORMAT), &record, err);
-	*found_out = code == ERR_OK && record.revision != 0;
-	if (*found_out)
-		code = judge_format(record.value, path, err);
+	*format_out = 0;
+	if (code == ERR_OK && record.revision != 0)
+		code = judge_format(record.value, path, format_out, err);
 	else if (code == ERR_OK)
 		code = engine->ops->count(snapshot, TABLE_META, &others, err);
 	engine->ops->snapshot_close(snapshot);
@@ -88,18 +95,19 @@ static enum err_code check_format(
 	return code;
 }
 
-static enum err_code settle_format(
-    struct engine *engine, const struct store_options *options, struct err *err)
+static enum err_code settle_format(struct engine *engine,
+    const struct store_options *options, bool *old_out, struct err *err)
 {
-	bool found;
-	enum err_code code = check_format(engine, options->path, &found, err);
+	uint32_t format = 0;
+	enum err_code code = check_format(engine, options->path, &format, err);
 
-	if (code != ERR_OK || found)
+	*old_out = format != 0 && format != STORE_FORMAT && options->read_only;
+	if (code != ERR_OK || format == STORE_FORMAT || *old_out)
 		return code;
-	if (!options->create)
+	if (format == 0 && !options->create)
 		return err_refuse(err, ERR_NOT_FOUND, "there is no store at %s",
 		    options->path);
-	return write_format(engine, err);
+	return write_format(engine, format, err);
 }
 
 /* ---- open and close ---- */
@@ -124,7 +132,7 @@ static enum err_code finish_open(struct engine *engine,
 	store->path = mem_strdup(options->path);
 	store->map_size = options->map_size;
 	store->read_only = options->read_only;
-	code = settle_format(engine, options, err);
+	code = settle_format(engine, options, &store->is_old, err);
 	if (code == ERR_OK)
 		code = check_sealed(store, err);
 	if (code == ERR_OK && !options->read_only && !store->sealed)

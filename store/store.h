@@ -165,7 +165,7 @@ void store_stats(struct store *store, struct store_stats *stats_out);
 
 /*
  * Writes a consistent copy into the new file PATH (mode 0600, must not exist),
- * syncs file and folder, and checks that it opens and its audit chain verifies.
+ * syncs file and folder, and checks that it opens and its audit log verifies.
  * Writers go on meanwhile.  On failure nothing is left.
  * Errors: ERR_EXISTS, ERR_IO, ERR_STORE, ERR_CORRUPT.
  */

@@ -15,8 +15,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
-#include "store/chain.h"
 #include "store/key.h"
+#include "store/ledger.h"
 
 #define TEND_INTERVAL_S 10
 
@@ -50,8 +50,8 @@ struct writer {
 	/* The writer thread's alone. */
 	unsigned side; /* that gathers */
 	struct sealer *sealer; /* NULL: the store is not sealed */
-	struct chain *chain;
-	bool chain_begun; /* in this transaction */
+	struct ledger *ledger;
+	bool ledger_begun; /* in this transaction */
 	int64_t now_ms; /* of this transaction */
 	struct buf record;
 };
@@ -107,19 +107,19 @@ static enum err_code change(struct writer *writer, struct transaction *tx,
 }
 
 /* The head is read in the transaction: another process may have moved it. */
-static enum err_code begin_chain(
+static enum err_code begin_ledger(
     struct writer *writer, struct transaction *tx, struct err *err)
 {
 	struct record head;
 	enum err_code code;
 
-	if (writer->chain_begun)
+	if (writer->ledger_begun)
 		return ERR_OK;
 	code = writer->engine->ops->look(
 	    tx, TABLE_META, BYTES_STR(STORE_META_AUDIT), &head, err);
 	if (code == ERR_OK)
-		code = chain_resume(writer->chain, head.value, err);
-	writer->chain_begun = code == ERR_OK;
+		code = ledger_resume(writer->ledger, head.value, err);
+	writer->ledger_begun = code == ERR_OK;
 	writer->now_ms = clock_now_ms();
 	return code;
 }
@@ -129,17 +129,14 @@ static enum err_code record_audit(struct writer *writer, struct transaction *tx,
 {
 	for (size_t i = 0; i < batch->audit_count; i++) {
 		struct key key = {.len = 0};
-		struct audit_head head;
-		enum err_code code = begin_chain(writer, tx, err);
+		enum err_code code = begin_ledger(writer, tx, err);
 
-		if (code == ERR_OK)
-			code = chain_append(writer->chain,
-			    batch_octets(batch, batch->audits[i]),
-			    writer->now_ms, &writer->record, err);
 		if (code != ERR_OK)
 			return code;
-		chain_head(writer->chain, &head);
-		key_add_u64(&key, head.sequence);
+		ledger_append(writer->ledger,
+		    batch_octets(batch, batch->audits[i]), writer->now_ms,
+		    &writer->record);
+		key_add_u64(&key, ledger_size(writer->ledger));
 		code = writer->engine->ops->append(tx, TABLE_AUDIT,
 		    key_bytes(&key), buf_bytes(&writer->record), err);
 		if (code != ERR_OK)
@@ -148,13 +145,13 @@ static enum err_code record_audit(struct writer *writer, struct transaction *tx,
 	return ERR_OK;
 }
 
-static enum err_code end_chain(
+static enum err_code end_ledger(
     struct writer *writer, struct transaction *tx, struct err *err)
 {
-	if (!writer->chain_begun)
+	if (!writer->ledger_begun)
 		return ERR_OK;
 	buf_reset(&writer->record);
-	chain_write_head(writer->chain, &writer->record);
+	ledger_write_head(writer->ledger, &writer->record);
 	return writer->engine->ops->put(tx, TABLE_META,
 	    BYTES_STR(STORE_META_AUDIT), buf_bytes(&writer->record), err);
 }
@@ -193,14 +190,14 @@ static enum err_code apply_all(struct writer *writer, struct request *first,
 
 	if (code != ERR_OK)
 		return code;
-	writer->chain_begun = false;
+	writer->ledger_begun = false;
 	if (writer->sealer != NULL)
 		sealer_begin(writer->sealer);
 	for (struct request *it = first; it != end && code == ERR_OK;
 	     it = it->next)
 		code = apply(writer, tx, it, err);
 	if (code == ERR_OK)
-		code = end_chain(writer, tx, err);
+		code = end_ledger(writer, tx, err);
 	if (code == ERR_OK && writer->sealer != NULL)
 		code = sealer_end(writer->sealer, tx, err);
 	if (code != ERR_OK) {
@@ -432,7 +429,7 @@ static int start(struct writer *writer)
 static void dispose(struct writer *writer)
 {
 	sem_destroy(&writer->wake);
-	chain_free(writer->chain);
+	ledger_free(writer->ledger);
 	sealer_free(writer->sealer);
 	buf_free(&writer->record);
 	free(writer);
@@ -449,7 +446,7 @@ enum err_code writer_new(struct engine *engine, struct sealer *sealer,
 	writer->sealer = sealer;
 	atomic_init(&writer->writable, true);
 	sem_init(&writer->wake, 0, 0);
-	code = chain_new(&writer->chain, err);
+	code = ledger_new(&writer->ledger, err);
 	if (code != ERR_OK) {
 		dispose(writer);
 		return code;

@@ -62,6 +62,8 @@ EXPECTED = {
     ("GET", "/policies/{policy}"):              (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit"):                          (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit/checkpoint"):               (401, 401, 401, 403, 403, "in"),
+    ("GET", "/audit/proof/inclusion"):          (401, 401, 401, 403, 403, "in"),
+    ("GET", "/audit/proof/consistency"):        (401, 401, 401, 403, 403, "in"),
 }
 # What a handler that is reached says to a body of {} where it wants more.
 BODIES = {
@@ -70,6 +72,11 @@ BODIES = {
     "/clusters/{cluster}": 400, "/clusters/{cluster}/quarantine": 400,
     "/certificates/{serial}/revoke": 400, "/clusters/{cluster}/keys": 400,
     "/clusters/{cluster}/keys/{key}/unwrap": 400,
+}
+# What a route needs in its query.
+QUERIES = {
+    "/audit/proof/inclusion": "?sequence=1&size=1",
+    "/audit/proof/consistency": "?from=1&to=1",
 }
 
 
@@ -130,7 +137,7 @@ def test_every_route_has_a_row_and_every_row_a_route():
 def test_a_route_serves_whom_it_is_for(world, method, template):
     expected = EXPECTED[method, template]
     for caller, want in zip(CALLERS, expected):
-        path = path_of(template, world)
+        path = path_of(template, world) + QUERIES.get(template, "")
         if method == "DELETE" and caller == "admin":
             path = throwaway(world, template)
         body = {} if method in ("POST", "PATCH") else None

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "ca/crl.h"
 #include "ca/digest.h"
+#include "ca/notary.h"
 #include "ca/responder.h"
 #include "store/audit.h"
 #include "tests/unit/ca/fixture.h"
@@ -214,7 +215,7 @@ static void keep_last(const char *step, void *arg)
 static void a_ceremony_that_fails_leaves_no_half_an_authority(void **state)
 {
 	(void)state;
-	for (unsigned nth = 1; nth <= 7 + 6; nth++) {
+	for (unsigned nth = 1; nth <= 8 + 6; nth++) {
 		OWNED(fixture) fixture = fixture_new();
 		struct ceremony_plan plan = ceremony_default_plan();
 		OWNED_BUF(last);
@@ -222,14 +223,14 @@ static void a_ceremony_that_fails_leaves_no_half_an_authority(void **state)
 
 		plan.progress = keep_last;
 		plan.progress_arg = &last;
-		if (nth <= 7)
+		if (nth <= 8)
 			fake_hsm_fail_generate(
 			    fixture->hsm, nth, ERR_HSM_REFUSED);
 		else
 			fake_hsm_fail_sign(
-			    fixture->hsm, nth - 7, ERR_HSM_UNAVAILABLE);
+			    fixture->hsm, nth - 8, ERR_HSM_UNAVAILABLE);
 		assert_int_equal(run(fixture, &plan),
-		    nth <= 7 ? ERR_HSM_REFUSED : ERR_HSM_UNAVAILABLE);
+		    nth <= 8 ? ERR_HSM_REFUSED : ERR_HSM_UNAVAILABLE);
 		assert_int_equal(fixture_count(fixture, TABLE_ISSUERS), 0);
 		assert_int_equal(
 		    fixture_count(fixture, TABLE_CERTIFICATES), 0);
@@ -242,9 +243,54 @@ static void a_ceremony_that_fails_leaves_no_half_an_authority(void **state)
 		if (nth > 2)
 			assert_non_null(strstr(text,
 			    LABEL_ROOT ", " LABEL_ISSUING));
-		if (nth > 7)
+		if (nth > 8)
 			assert_non_null(strstr(text, LABEL_MAC));
 	}
+}
+
+static void the_ceremony_makes_a_notary_that_signs_checkpoints(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(notary) notary = NULL;
+	struct audit_head head = {.sequence = 7, .hash = {1}};
+	struct checkpoint checkpoint;
+	uint8_t fingerprint[32];
+	OWNED_BUF(note);
+	OWNED_BUF(spki);
+
+	(void)state;
+	assert_int_equal(
+	    notary_open(fixture->store, fixture->hsm, &notary, &err), ERR_OK);
+	assert_int_equal(
+	    notary_find_key(fixture->store, &spki, &err), ERR_OK);
+	digest_sha256(buf_bytes(&spki), fingerprint);
+	assert_memory_equal(
+	    fixture->result->audit_fingerprint, fingerprint, 32);
+	assert_int_equal(notary_sign(notary, &head, &note, &err), ERR_OK);
+	assert_int_equal(checkpoint_check(buf_bytes(&note), buf_bytes(&spki),
+	    &checkpoint, &err), ERR_OK);
+	assert_string_equal(checkpoint.origin, notary_origin(notary));
+	assert_int_equal(checkpoint.size, 7);
+	assert_memory_equal(checkpoint.root, head.hash, 32);
+	/* The key is in the token, but this store has none of it. */
+	assert_int_equal(
+	    notary_make(fixture->store, fixture->hsm, &err), ERR_EXISTS);
+	assert_non_null(strstr(err.detail, "pkcs11-tool"));
+}
+
+static void a_store_without_notary_gets_one(void **state)
+{
+	OWNED(fixture) fixture = fixture_new();
+	OWNED(notary) notary = NULL;
+
+	(void)state;
+	assert_int_equal(notary_open(fixture->store, fixture->hsm, &notary,
+	    &err), ERR_NOT_FOUND);
+	err_clear(&err);
+	assert_int_equal(
+	    notary_make(fixture->store, fixture->hsm, &err), ERR_OK);
+	assert_int_equal(
+	    notary_open(fixture->store, fixture->hsm, &notary, &err), ERR_OK);
 }
 
 static void a_lying_token_gets_no_authority(void **state)
@@ -591,6 +637,8 @@ int main(void)
 	    TEST(a_second_ceremony_is_refused_and_makes_no_key),
 	    TEST(a_label_in_use_in_the_token_is_refused),
 	    TEST(a_ceremony_that_fails_leaves_no_half_an_authority),
+	    TEST(the_ceremony_makes_a_notary_that_signs_checkpoints),
+	    TEST(a_store_without_notary_gets_one),
 	    TEST(a_lying_token_gets_no_authority),
 	    TEST(a_responder_that_fails_does_not_undo_the_ceremony),
 	    TEST(a_plan_out_of_range_is_refused),

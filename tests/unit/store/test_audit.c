@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "store/chain.h"
 #include "store/key.h"
+#include "store/ledger.h"
 
 /* ---- entries ---- */
 
@@ -18,12 +18,12 @@ struct seen {
 	uint64_t sequences[16];
 	int64_t times[16];
 	char objects[16][32];
-	uint8_t head[32];
+	uint8_t leaf[32];
 	unsigned stop_at; /* 0: never */
 };
 
 static bool see(
-    const struct audit_entry *entry, const uint8_t head[static 32], void *arg)
+    const struct audit_entry *entry, const uint8_t leaf[static 32], void *arg)
 {
 	struct seen *seen = arg;
 
@@ -32,7 +32,7 @@ static bool see(
 	seen->times[seen->count] = entry->time_ms;
 	snprintf(seen->objects[seen->count], sizeof(seen->objects[0]), "%s",
 	    entry->object == NULL ? "none" : entry->object);
-	memcpy(seen->head, head, 32);
+	memcpy(seen->leaf, leaf, 32);
 	return ++seen->count != seen->stop_at;
 }
 
@@ -54,9 +54,9 @@ static void add_entries(struct fixture *f, unsigned count)
 }
 
 static bool check_every_text(
-    const struct audit_entry *entry, const uint8_t head[static 32], void *arg)
+    const struct audit_entry *entry, const uint8_t leaf[static 32], void *arg)
 {
-	(void)head;
+	(void)leaf;
 	*(bool *)arg = true;
 	assert_string_equal(entry->action, "certificate.issue");
 	assert_string_equal(entry->result, "granted");
@@ -96,16 +96,41 @@ static void an_entry_is_read_as_it_was_given(void **state)
 	assert_true(called);
 }
 
-static void an_empty_log_has_a_head_of_zeros(void **state)
+static void hash(uint8_t prefix, const uint8_t *a, size_t a_len,
+    const uint8_t *b, size_t b_len, uint8_t out[32])
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+
+	assert_int_equal(EVP_DigestInit_ex(ctx, EVP_sha256(), NULL), 1);
+	assert_int_equal(EVP_DigestUpdate(ctx, &prefix, 1), 1);
+	assert_int_equal(EVP_DigestUpdate(ctx, a, a_len), 1);
+	assert_int_equal(EVP_DigestUpdate(ctx, b, b_len), 1);
+	assert_int_equal(EVP_DigestFinal_ex(ctx, out, NULL), 1);
+	EVP_MD_CTX_free(ctx);
+}
+
+static void an_empty_log_has_the_hash_of_nothing(void **state)
 {
 	struct fixture *f = *state;
-	static const uint8_t zeros[32];
 	struct audit_head head = {9, {9}};
+	uint8_t nothing[32];
 
+	assert_int_equal(
+	    EVP_Digest("", 0, nothing, NULL, EVP_sha256(), NULL), 1);
 	assert_int_equal(audit_head(f->store, &head, &f->err), ERR_OK);
 	assert_int_equal(head.sequence, 0);
-	assert_memory_equal(head.hash, zeros, 32);
+	assert_memory_equal(head.hash, nothing, 32);
 	assert_int_equal(assert_verifies(f->store), 0);
+}
+
+static void what_is_not_utf8_is_written_as_question_marks(void **state)
+{
+	struct fixture *f = *state;
+	struct seen seen = {0};
+
+	assert_audit(f->store, "a\xc3\xa4\xff\xc3");
+	assert_read(f, 1, 1, &seen);
+	assert_string_equal(seen.objects[0], "a\xc3\xa4??");
 }
 
 static void entries_are_numbered_from_one_in_their_order(void **state)
@@ -165,49 +190,166 @@ static void the_time_of_entries_never_falls(void **state)
 	assert_int_equal(assert_verifies(f->store), 4);
 }
 
-static void hash(uint8_t prefix, const uint8_t *a, size_t a_len,
-    const uint8_t *b, size_t b_len, uint8_t out[32])
+static void raw_leaf(struct fixture *f, uint64_t n, uint8_t leaf[32])
 {
-	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	OWNED_BUF(record);
+	struct key key = KEY_INIT;
+	struct ledger_record parsed;
+	bool found;
 
-	assert_int_equal(EVP_DigestInit_ex(ctx, EVP_sha256(), NULL), 1);
-	assert_int_equal(EVP_DigestUpdate(ctx, &prefix, 1), 1);
-	assert_int_equal(EVP_DigestUpdate(ctx, a, a_len), 1);
-	assert_int_equal(EVP_DigestUpdate(ctx, b, b_len), 1);
-	assert_int_equal(EVP_DigestFinal_ex(ctx, out, NULL), 1);
-	EVP_MD_CTX_free(ctx);
+	key_add_u64(&key, n);
+	assert_int_equal(store_find(f->store, TABLE_AUDIT, key_bytes(&key),
+			     &record, NULL, &found, &f->err),
+	    ERR_OK);
+	assert_true(found);
+	assert_true(ledger_parse(buf_bytes(&record), &parsed));
+	hash(0x00, parsed.octets.data, parsed.octets.len, NULL, 0, leaf);
 }
 
-/* Whoever holds the log can recompute the head by the two lines of audit.h. */
-static void the_head_is_the_chain_of_rfc_9162_leaves(void **state)
+/* Whoever holds the log can recompute the head. */
+static void the_head_is_the_root_of_the_tree_of_rfc_9162(void **state)
 {
 	struct fixture *f = *state;
 	struct audit_head head;
-	uint8_t chain[32] = {0};
+	uint8_t leaves[3][32], root[32];
 
 	add_entries(f, 3);
-	for (uint64_t n = 1; n <= 3; n++) {
-		OWNED_BUF(record);
-		struct key key = KEY_INIT;
-		uint8_t leaf[32];
-		bool found;
-
-		key_add_u64(&key, n);
-		assert_int_equal(
-		    store_find(f->store, TABLE_AUDIT, key_bytes(&key), &record,
-			NULL, &found, &f->err),
-		    ERR_OK);
-		assert_true(found && record.len > 32);
-		hash(0x00, record.data, record.len - 32, NULL, 0, leaf);
-		hash(0x01, chain, 32, leaf, 32, chain);
-		assert_memory_equal(chain, record.data + record.len - 32, 32);
-	}
+	for (uint64_t n = 1; n <= 3; n++)
+		raw_leaf(f, n, leaves[n - 1]);
+	hash(0x01, leaves[0], 32, leaves[1], 32, root);
+	hash(0x01, root, 32, leaves[2], 32, root);
 	assert_int_equal(audit_head(f->store, &head, &f->err), ERR_OK);
 	assert_int_equal(head.sequence, 3);
-	assert_memory_equal(head.hash, chain, 32);
+	assert_memory_equal(head.hash, root, 32);
 }
 
-static void the_chain_goes_on_over_a_reopening(void **state)
+static bool take_leaf(
+    const struct audit_entry *entry, const uint8_t leaf[static 32], void *arg)
+{
+	uint8_t(*leaves)[32] = arg;
+
+	memcpy(leaves[entry->sequence - 1], leaf, 32);
+	return true;
+}
+
+#define PROVEN 35
+
+static void every_entry_is_proven_to_be_in_every_tree(void **state)
+{
+	struct fixture *f = *state;
+	OWNED(hasher) hasher = NULL;
+	uint8_t leaves[PROVEN][32], root[32];
+
+	add_entries(f, PROVEN);
+	assert_int_equal(hasher_new(&hasher, &f->err), ERR_OK);
+	assert_int_equal(
+	    audit_read(f->store, 1, PROVEN, take_leaf, leaves, &f->err),
+	    ERR_OK);
+	for (uint64_t size = 1; size <= PROVEN; size++) {
+		assert_int_equal(
+		    audit_root(f->store, size, root, &f->err), ERR_OK);
+		for (uint64_t n = 1; n <= size; n++) {
+			struct merkle_proof proof;
+			struct merkle_inclusion claim = {
+			    n - 1, size, leaves[n - 1], root};
+
+			assert_int_equal(audit_prove_inclusion(f->store, n,
+					     size, &proof, &f->err),
+			    ERR_OK);
+			assert_true(
+			    merkle_check_inclusion(hasher, &claim, &proof));
+			claim.leaf = leaves[n % PROVEN];
+			assert_false(
+			    merkle_check_inclusion(hasher, &claim, &proof));
+		}
+	}
+}
+
+static void every_tree_is_proven_to_go_on_every_smaller_one(void **state)
+{
+	struct fixture *f = *state;
+	OWNED(hasher) hasher = NULL;
+	uint8_t roots[PROVEN + 1][32];
+
+	add_entries(f, PROVEN);
+	assert_int_equal(hasher_new(&hasher, &f->err), ERR_OK);
+	for (uint64_t to = 1; to <= PROVEN; to++) {
+		assert_int_equal(
+		    audit_root(f->store, to, roots[to], &f->err), ERR_OK);
+		for (uint64_t from = 1; from <= to; from++) {
+			struct merkle_proof proof;
+			struct merkle_consistency claim = {
+			    from, to, roots[from], roots[to]};
+
+			assert_int_equal(audit_prove_consistency(f->store,
+					     from, to, &proof, &f->err),
+			    ERR_OK);
+			assert_true(
+			    merkle_check_consistency(hasher, &claim, &proof));
+			claim.from_root = roots[from == 1 ? to : 1];
+			if (to > 1)
+				assert_false(merkle_check_consistency(
+				    hasher, &claim, &proof));
+		}
+	}
+}
+
+static void nothing_is_proven_of_what_the_log_does_not_hold(void **state)
+{
+	struct fixture *f = *state;
+	struct merkle_proof proof;
+	uint8_t root[32];
+
+	add_entries(f, 3);
+	assert_int_equal(
+	    audit_root(f->store, 4, root, &f->err), ERR_BAD_FIELD);
+	assert_int_equal(
+	    audit_prove_inclusion(f->store, 0, 3, &proof, &f->err),
+	    ERR_BAD_FIELD);
+	assert_int_equal(
+	    audit_prove_inclusion(f->store, 3, 2, &proof, &f->err),
+	    ERR_BAD_FIELD);
+	assert_int_equal(
+	    audit_prove_inclusion(f->store, 1, 4, &proof, &f->err),
+	    ERR_BAD_FIELD);
+	assert_int_equal(
+	    audit_prove_consistency(f->store, 0, 3, &proof, &f->err),
+	    ERR_BAD_FIELD);
+	assert_int_equal(
+	    audit_prove_consistency(f->store, 3, 2, &proof, &f->err),
+	    ERR_BAD_FIELD);
+	assert_int_equal(
+	    audit_prove_consistency(f->store, 1, 4, &proof, &f->err),
+	    ERR_BAD_FIELD);
+}
+
+static uint64_t find_time(struct fixture *f, int64_t time_ms)
+{
+	uint64_t sequence;
+
+	assert_int_equal(
+	    audit_find_time(f->store, time_ms, &sequence, &f->err), ERR_OK);
+	return sequence;
+}
+
+static void the_first_entry_of_a_time_is_found(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_int_equal(find_time(f, 0), 1);
+	for (int64_t at = 10; at <= 50; at += 10) {
+		clock_freeze(at);
+		add_entries(f, 3);
+	}
+	clock_thaw();
+	assert_int_equal(find_time(f, 0), 1);
+	assert_int_equal(find_time(f, 10000), 1);
+	assert_int_equal(find_time(f, 10001), 4);
+	assert_int_equal(find_time(f, 30000), 7);
+	assert_int_equal(find_time(f, 50001), 16);
+}
+
+static void the_tree_goes_on_over_a_reopening(void **state)
 {
 	struct fixture *f = *state;
 	struct audit_head head, verified;
@@ -321,17 +463,16 @@ static void assert_finds(struct fixture *f, const char *what)
 	assert_contains(f->err.cause, what);
 }
 
-/* Every octet of entry 2, one at a time: revision, entry and chain hash. */
-static void verification_finds_any_flipped_octet(void **state)
+/* Every octet, one at a time: revision, entry and hashes. */
+static void assert_flips_found(struct fixture *f, uint64_t sequence)
 {
-	struct fixture *f = *state;
-	struct key key = entry_key(2);
+	OWNED_STR(place) = mem_printf(
+	    "audit entry %llu ", (unsigned long long)sequence);
+	struct key key = entry_key(sequence);
 	size_t len = 9;
 
-	add_entries(f, 3);
 	for (size_t at = 8; at < len; at++) {
 		OWNED_BUF(value);
-		struct audit_head head;
 		struct raw raw;
 
 		raw_open(&raw, f);
@@ -340,10 +481,7 @@ static void verification_finds_any_flipped_octet(void **state)
 		value.data[at] ^= 0x01;
 		raw_put(&raw, raw.audit, key_bytes(&key), &value);
 		raw_close(&raw);
-		assert_int_equal(fixture_open(f, 0), ERR_OK);
-		assert_int_equal(
-		    audit_verify(f->store, &head, &f->err), ERR_CORRUPT);
-		assert_contains(f->err.cause, "audit entry 2 ");
+		assert_finds(f, place);
 
 		value.data[at] ^= 0x01;
 		raw_open(&raw, f);
@@ -351,7 +489,16 @@ static void verification_finds_any_flipped_octet(void **state)
 		raw_close(&raw);
 	}
 	assert_int_equal(fixture_open(f, 0), ERR_OK);
-	assert_int_equal(assert_verifies(f->store), 3);
+}
+
+static void verification_finds_any_flipped_octet(void **state)
+{
+	struct fixture *f = *state;
+
+	add_entries(f, 5);
+	for (uint64_t sequence = 1; sequence <= 5; sequence++)
+		assert_flips_found(f, sequence);
+	assert_int_equal(assert_verifies(f->store), 5);
 }
 
 static void drop(struct fixture *f, uint64_t sequence)
@@ -439,7 +586,7 @@ static void verification_finds_what_stands_before_the_first_entry(void **state)
 	assert_finds(f, "audit entry 1 is missing");
 }
 
-/* Cutting the tail together with the head's sequence is seen by the hash. */
+/* One who sets the head back rightly is caught by checkpoints outside alone. */
 static void verification_finds_a_head_that_was_set_back(void **state)
 {
 	struct fixture *f = *state;
@@ -451,7 +598,10 @@ static void verification_finds_a_head_that_was_set_back(void **state)
 	raw_open(&raw, f);
 	raw_delete(&raw, raw.audit, key_bytes(&three));
 	raw_get(&raw, raw.meta, BYTES_STR("audit_head"), &value);
+	/* Of three entries the head holds the hashes of entry 3 and of 1 and 2
+	 * together: the latter is left out here. */
 	value.data[8 + 1 + 7] = 2;
+	value.len -= 32;
 	raw_put(&raw, raw.meta, BYTES_STR("audit_head"), &value);
 	raw_close(&raw);
 	assert_finds(f, "the head does not match entry 2");
@@ -490,7 +640,7 @@ static void a_malformed_head_is_corrupt(void **state)
 	assert_finds(f, "audit head: malformed");
 	assert_int_equal(audit_head(f->store, &head, &f->err), ERR_CORRUPT);
 
-	value.data[8] = 2;
+	value.data[8] = 3;
 	raw_open(&raw, f);
 	raw_put(&raw, raw.meta, BYTES_STR("audit_head"), &value);
 	raw_close(&raw);
@@ -523,28 +673,26 @@ static void make_record(struct buf *record)
 {
 	const struct audit_entry entry = {
 	    .action = "a.b", .actor = "system", .detail = "why"};
-	OWNED(chain) chain = NULL;
+	OWNED(ledger) ledger = NULL;
 	OWNED_BUF(body);
 	struct err err;
 
-	chain_write_body(&body, &entry);
-	assert_int_equal(chain_new(&chain, &err), ERR_OK);
-	assert_int_equal(
-	    chain_append(chain, buf_bytes(&body), 1000, record, &err), ERR_OK);
+	ledger_write_body(&body, &entry);
+	assert_int_equal(ledger_new(&ledger, &err), ERR_OK);
+	ledger_append(ledger, buf_bytes(&body), 1000, record);
 }
 
 /* In memory of exactly that length, so that a sanitizer sees each overrun. */
 static bool parses(const uint8_t *data, size_t len)
 {
 	uint8_t *exact = malloc(len == 0 ? 1 : len);
-	struct audit_entry entry;
-	const uint8_t *head;
+	struct ledger_record entry;
 	bool parsed;
 
 	assert_non_null(exact);
 	if (len > 0)
 		memcpy(exact, data, len);
-	parsed = chain_parse(BYTES(exact, len), &entry, &head);
+	parsed = ledger_parse(BYTES(exact, len), &entry);
 	free(exact);
 	return parsed;
 }
@@ -580,7 +728,7 @@ static void a_garbled_record_parses_or_not_but_never_crashes(void **state)
 		record.data[at] = before;
 	}
 	assert_true(refused > 0);
-	record.data[0] = 2;
+	record.data[0] = 1;
 	assert_false(parses(record.data, record.len));
 }
 
@@ -588,12 +736,17 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(an_entry_is_read_as_it_was_given),
-	    TEST(an_empty_log_has_a_head_of_zeros),
+	    TEST(an_empty_log_has_the_hash_of_nothing),
+	    TEST(what_is_not_utf8_is_written_as_question_marks),
 	    TEST(entries_are_numbered_from_one_in_their_order),
 	    TEST(reading_begins_and_ends_where_it_was_told),
 	    TEST(the_time_of_entries_never_falls),
-	    TEST(the_head_is_the_chain_of_rfc_9162_leaves),
-	    TEST(the_chain_goes_on_over_a_reopening),
+	    TEST(the_head_is_the_root_of_the_tree_of_rfc_9162),
+	    TEST(every_entry_is_proven_to_be_in_every_tree),
+	    TEST(every_tree_is_proven_to_go_on_every_smaller_one),
+	    TEST(nothing_is_proven_of_what_the_log_does_not_hold),
+	    TEST(the_first_entry_of_a_time_is_found),
+	    TEST(the_tree_goes_on_over_a_reopening),
 	    TEST(a_log_of_several_pages_verifies),
 	    TEST(a_refused_batch_leaves_no_entry),
 	    TEST(verification_finds_any_flipped_octet),
