@@ -13,6 +13,7 @@
 
 COMMAND(init);
 COMMAND(status);
+COMMAND(doctor);
 COMMAND(backup);
 COMMAND(restore);
 

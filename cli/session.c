@@ -106,6 +106,13 @@ enum err_code session_open(
 	return client_open(&client, client_out, err);
 }
 
+bool session_config_exists(const struct options *options)
+{
+	const char *path = config_path(options);
+
+	return path != NULL && fs_exists(path);
+}
+
 bool session_wants_json(const struct options *options)
 {
 	return options_has(options, "json");

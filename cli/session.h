@@ -23,6 +23,9 @@ MUST_CHECK enum err_code session_open(
 MUST_CHECK enum err_code session_config(
     const struct options *options, struct config **config_out, struct err *err);
 
+/* Whether there is a file where the configuration is looked for. */
+bool session_config_exists(const struct options *options);
+
 bool session_wants_json(const struct options *options);
 
 /* The end of a command: says what failed, if anything, and gives the exit

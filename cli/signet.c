@@ -17,6 +17,7 @@
 static const struct command commands[] = {
     ROW("init", "", init, "make a new instance: keys, CAs, first admin"),
     ROW("status", "", status, "how the server, its token and its CAs are"),
+    ROW("doctor", "", doctor, "check everything, and say what to do next"),
     ROW("cluster create", "NAME", cluster_create, "make a cluster"),
     ROW("cluster list", "", cluster_list, "list the clusters"),
     ROW("cluster show", "NAME", cluster_show, "show a cluster"),

@@ -58,6 +58,15 @@ MUST_CHECK enum err_code hsm_init_token(const struct hsm_options *options,
     const char *label, const char *so_pin_file, const char *pin_file,
     struct err *err);
 
+/*
+ * Appends to MISSING which of the mechanisms that Signet needs the token does
+ * not offer, each with its use; nothing when all are there.  Runs one worker to
+ * its end, which does not log in.
+ * Errors: ERR_CONFIG, ERR_HSM_UNAVAILABLE.
+ */
+MUST_CHECK enum err_code hsm_missing_mechanisms(
+    const struct hsm_options *options, struct buf *missing, struct err *err);
+
 enum hsm_key_type {
 	HSM_EC_P256 = 1,
 	HSM_EC_P384 = 2,

@@ -42,10 +42,12 @@
  *   signet-hsm --init-token --module PATH --label LABEL --so-pin-file PATH
  *       --pin-file PATH
  *   signet-hsm --selftest --module PATH --token URI --pin-file PATH
+ *   signet-hsm --mechanisms --module PATH --token URI --pin-file PATH
  *
- * The others need no socket: they make the token, or try attacks on it and write
- * what hsm/selftest.h says, and exit with a wire_status; when that is not OK,
- * the last line on standard error is text for the admin.
+ * The others need no socket: they make the token, try attacks on it
+ * (hsm/selftest.h) or list what it lacks (hsm/mechanism.h), and exit with a
+ * wire_status; when that is not OK, the last line on standard error is text for
+ * the admin.
  */
 #ifndef HSM_WIRE_H
 #define HSM_WIRE_H

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/secret.h"
 #include "hsm/examine.h"
+#include "hsm/mechanism.h"
 #include "hsm/worker.h"
 
 #define SECRET_HEAP_SIZE (64 * 1024)
@@ -23,6 +24,7 @@
 struct arguments {
 	bool init_token;
 	bool selftest;
+	bool mechanisms;
 	const char *label;
 	const char *so_pin_file;
 	struct worker_options worker;
@@ -33,6 +35,8 @@ static const char usage[] =
     "       signet-hsm --init-token --module PATH --label LABEL\n"
     "                  --so-pin-file PATH --pin-file PATH\n"
     "       signet-hsm --selftest --module PATH --token URI --pin-file PATH\n"
+    "       signet-hsm --mechanisms --module PATH --token URI\n"
+    "                  --pin-file PATH\n"
     "\n"
     "Holds a PKCS#11 token for signetd, which starts it with a socket on\n"
     "descriptor 3; makes a token; or tries the known attacks on one.\n"
@@ -46,6 +50,7 @@ static const char usage[] =
     "  --label LABEL       its label, at most 32 octets\n"
     "  --so-pin-file PATH  file with its security officer's PIN\n"
     "  --selftest          try attacks in throwaway objects and end\n"
+    "  --mechanisms        list what the token lacks and end\n"
     "  --help, --version\n";
 
 enum option_id {
@@ -56,6 +61,7 @@ enum option_id {
 	OPT_LABEL,
 	OPT_SO_PIN_FILE,
 	OPT_SELFTEST,
+	OPT_MECHANISMS,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -68,6 +74,7 @@ static const struct option options[] = {
     {"label", required_argument, NULL, OPT_LABEL},
     {"so-pin-file", required_argument, NULL, OPT_SO_PIN_FILE},
     {"selftest", no_argument, NULL, OPT_SELFTEST},
+    {"mechanisms", no_argument, NULL, OPT_MECHANISMS},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -97,6 +104,9 @@ static void take_option(struct arguments *arguments, int option)
 	case OPT_SELFTEST:
 		arguments->selftest = true;
 		break;
+	case OPT_MECHANISMS:
+		arguments->mechanisms = true;
+		break;
 	case OPT_HELP:
 		(void)fputs(usage, stdout);
 		exit(0);
@@ -110,15 +120,17 @@ static void take_option(struct arguments *arguments, int option)
 
 static void parse(int argc, char **argv, struct arguments *arguments)
 {
+	int modes, option;
 	bool complete;
-	int option;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1)
 		take_option(arguments, option);
-	complete = optind == argc && arguments->worker.module != NULL &&
+	modes = arguments->init_token + arguments->selftest +
+		arguments->mechanisms;
+	complete = optind == argc && modes <= 1 && arguments->worker.module != NULL &&
 		   arguments->worker.pin_file != NULL;
 	if (arguments->init_token)
-		complete = complete && !arguments->selftest && arguments->label != NULL &&
+		complete = complete && arguments->label != NULL &&
 			   arguments->so_pin_file != NULL &&
 			   arguments->worker.token == NULL;
 	else
@@ -177,6 +189,20 @@ static enum wire_status selftest(const struct worker_options *worker)
 	return status;
 }
 
+static enum wire_status mechanisms(const struct worker_options *worker)
+{
+	struct fault fault = {.status = WIRE_OK};
+	OWNED(module) module = NULL;
+	enum wire_status status = module_open(worker->module, &module, &fault);
+
+	if (status == WIRE_OK)
+		status = mechanism_check(
+		    module, worker->token, STDOUT_FILENO, &fault);
+	if (status != WIRE_OK)
+		(void)fprintf(stderr, "%s\n", fault.text);
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments = {.init_token = false};
@@ -192,6 +218,8 @@ int main(int argc, char **argv)
 	set_up_signals();
 	if (arguments.init_token)
 		status = init_token(&arguments);
+	else if (arguments.mechanisms)
+		status = mechanisms(&arguments.worker);
 	else if (arguments.selftest)
 		status = selftest(&arguments.worker);
 	else

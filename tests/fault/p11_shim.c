@@ -318,6 +318,9 @@ PLAIN(C_Initialize, (void *args), (args))
 PLAIN(C_Finalize, (void *reserved), (reserved))
 PLAIN(C_GetSlotList, (unsigned char present, CK_SLOT_ID *list, CK_ULONG *n),
     (present, list, n))
+PLAIN(C_GetMechanismInfo,
+    (CK_SLOT_ID slot, CK_MECHANISM_TYPE type, CK_MECHANISM_INFO *info),
+    (slot, type, info))
 PLAIN(C_GetTokenInfo, (CK_SLOT_ID slot, CK_TOKEN_INFO *info), (slot, info))
 PLAIN(C_InitToken, (CK_SLOT_ID slot, CK_BYTE *pin, CK_ULONG n, CK_BYTE *label),
     (slot, pin, n, label))
@@ -373,7 +376,7 @@ static void fill_table(void)
 #define USE(name) table.name = shim_##name
 	USE(C_GetFunctionList);
 	USE(C_Initialize), USE(C_Finalize);
-	USE(C_GetSlotList), USE(C_GetTokenInfo);
+	USE(C_GetSlotList), USE(C_GetTokenInfo), USE(C_GetMechanismInfo);
 	USE(C_InitToken), USE(C_InitPIN);
 	USE(C_OpenSession), USE(C_CloseSession), USE(C_CloseAllSessions);
 	USE(C_GetSessionInfo), USE(C_Login), USE(C_Logout);
