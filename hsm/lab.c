@@ -119,7 +119,7 @@ enum wire_status lab_open(
 		status = list_class(lab, CKO_SECRET_KEY, fault);
 	if (status != WIRE_OK)
 		return status;
-	if (!lab_renew(lab))
+	if (!lab_renew(lab) || !open_session(lab, &lab->keep))
 		return fault_set(fault, WIRE_DEVICE_GONE,
 		    "the token gives no session for the self-test");
 	*lab_out = GIVE(lab);
@@ -132,6 +132,7 @@ void lab_close(struct lab *lab)
 		return;
 	close_session(lab, &lab->work);
 	close_session(lab, &lab->home);
+	close_session(lab, &lab->keep);
 	(void)lab_sweep(lab);
 	free(lab->mechanisms);
 	free(lab->keys);
@@ -210,8 +211,8 @@ const char *lab_twin_name(enum twin twin)
 	return names[twin];
 }
 
-static bool twin_pair(
-    struct lab *lab, enum hsm_key_type type, CK_OBJECT_HANDLE *key_out)
+static bool twin_pair(struct lab *lab, CK_SESSION_HANDLE session,
+    enum hsm_key_type type, CK_OBJECT_HANDLE *key_out)
 {
 	static const uint8_t id[16] = "selftest-of-keys";
 	const struct template_name name = {
@@ -228,9 +229,19 @@ static bool twin_pair(
 	template_public(&public, type, &name, lab->quirks);
 	template_for_session(&private);
 	template_for_session(&public);
-	return lab->p11->C_GenerateKeyPair(lab->home, &mechanism,
+	return lab->p11->C_GenerateKeyPair(session, &mechanism,
 		   public.attributes, public.count, private.attributes,
 		   private.count, &half, key_out) == CKR_OK;
+}
+
+/* Made once: nothing is tried on it that would change it. */
+static bool twin_rsa(struct lab *lab, CK_OBJECT_HANDLE *key_out)
+{
+	if (lab->rsa == 0 &&
+	    !twin_pair(lab, lab->keep, HSM_RSA_2048, &lab->rsa))
+		return false;
+	*key_out = lab->rsa;
+	return true;
 }
 
 static bool twin_secret(
@@ -281,9 +292,9 @@ bool lab_twin(struct lab *lab, enum twin twin, CK_OBJECT_HANDLE *key_out)
 {
 	switch (twin) {
 	case TWIN_SIGN_EC:
-		return twin_pair(lab, HSM_EC_P256, key_out);
+		return twin_pair(lab, lab->home, HSM_EC_P256, key_out);
 	case TWIN_SIGN_RSA:
-		return twin_pair(lab, HSM_RSA_2048, key_out);
+		return twin_rsa(lab, key_out);
 	case TWIN_WRAP:
 	case TWIN_MAC:
 	case TWIN_KEK_NEW:

@@ -20,6 +20,8 @@ struct lab {
 	const struct quirks *quirks;
 	CK_SESSION_HANDLE home; /* holds the objects */
 	CK_SESSION_HANDLE work; /* operations; renewed after each */
+	CK_SESSION_HANDLE keep; /* holds rsa, whose making takes long */
+	CK_OBJECT_HANDLE rsa; /* TWIN_SIGN_RSA, or 0 */
 	CK_MECHANISM_TYPE *mechanisms;
 	CK_ULONG mechanism_count;
 	/* Keys of the token that keep the rule: Signet's, or as good. */
