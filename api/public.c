@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include "api/gate.h"
 #include "api/httpdate.h"
 #include "api/metrics.h"
 #include "api/peer.h"
@@ -230,13 +231,18 @@ static enum err_code public_work(struct exchange *x, struct err *err)
 	return ERR_OK;
 }
 
-static void answer_ocsp(struct exchange *x, bool *later_out)
+/* What the cache does not answer costs a signature: a nonce has no other way. */
+static enum err_code answer_ocsp(
+    struct exchange *x, bool *later_out, struct err *err)
 {
 	struct ocsp_response *answer =
 	    ocsp_cached(x->app->ocsp, buf_bytes(&x->body));
-	*later_out = answer == NULL;
-	if (answer != NULL)
+	if (answer != NULL) {
 		reply_ocsp(x, answer);
+		return ERR_OK;
+	}
+	*later_out = true;
+	return gate_ocsp_signature(x, err);
 }
 
 /* ---- CA certificates ---- */
@@ -399,10 +405,12 @@ static enum err_code answer_crl(struct exchange *x, struct err *err)
 static enum err_code public_answer(
     struct exchange *x, bool *later_out, struct err *err)
 {
+	enum err_code code = gate_public(x, err);
+	if (code != ERR_OK)
+		return code;
 	switch ((enum what)x->what) {
 	case WHAT_OCSP:
-		answer_ocsp(x, later_out);
-		return ERR_OK;
+		return answer_ocsp(x, later_out, err);
 	case WHAT_CA_DER:
 	case WHAT_CA_PEM:
 		return answer_ca(x, err);
@@ -417,6 +425,7 @@ static void public_refuse(struct exchange *x, const struct err *err)
 {
 	const char *allow = x->reply.allow;
 	bool close = x->reply.close;
+	unsigned retry_after = x->reply.retry_after;
 	unsigned status = reply_status(err->code);
 	if (status >= 500 && status != MHD_HTTP_SERVICE_UNAVAILABLE)
 		log_err(LOG_ERROR, "public request failed", err);
@@ -426,6 +435,7 @@ static void public_refuse(struct exchange *x, const struct err *err)
 	buf_put_str(&x->reply.body, "\n");
 	x->reply.allow = allow;
 	x->reply.close = close;
+	x->reply.retry_after = retry_after;
 	if (status == MHD_HTTP_SERVICE_UNAVAILABLE)
 		x->reply.retry_after = 1;
 }

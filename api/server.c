@@ -10,6 +10,7 @@
 #include <time.h>
 #include "api/api.h"
 #include "api/exchange.h"
+#include "api/gate.h"
 #include "api/metrics.h"
 #include "api/ops.h"
 #include "api/public.h"
@@ -20,6 +21,7 @@
 #define BACKLOG 1024
 #define CONNECTION_MEMORY (32 * 1024)
 #define OPS_CONNECTIONS 64
+#define CONNECTIONS_MOST 1000000 /* limits.connections may be */
 #define SETTLE_POLL_MS 10
 
 enum { LISTENER_API, LISTENER_PUBLIC, LISTENER_OPS, LISTENER_COUNT };
@@ -45,22 +47,58 @@ static void on_connection(void *cls, struct MHD_Connection *connection,
 		peer_free(GIVE(*context));
 		return;
 	}
+	/* Handshake and request line are the first part of a request. */
+	int64_t most = atomic_load(&listener->app->handshake_timeout_ms);
+	int64_t whole = atomic_load(&listener->app->request_timeout_ms);
 	*context = peer_new(listener->peers, connection,
 	    listener->use_tls ? listener->app->tls : NULL,
-	    clock_mono_ms() +
-		atomic_load(&listener->app->request_timeout_ms));
+	    clock_mono_ms() + (most < whole ? most : whole));
 }
 
-/* While draining nobody new comes in; libmicrohttpd's own way of ceasing to
- * listen races with its epoll threads. */
+static struct peer_caps caps_of(const struct listener *listener)
+{
+	const struct config *config = app_live(listener->app);
+	if (listener->service == &ops_service)
+		return (struct peer_caps){
+		    OPS_CONNECTIONS, OPS_CONNECTIONS, OPS_CONNECTIONS};
+	return (struct peer_caps){config->limits.connections,
+	    config->limits.connections_per_ip, config->limits.handshakes};
+}
+
+static bool has_place(
+    const struct listener *listener, const struct ip *source)
+{
+	const struct peer_caps caps = caps_of(listener);
+	enum peers_ended ended;
+	enum peers_verdict verdict =
+	    peers_admit(listener->peers, source, &caps, &ended);
+	if (ended != PEERS_ENDED_NONE)
+		metrics_turned(ended == PEERS_ENDED_FRESH ? TURNED_HANDSHAKES
+							  : TURNED_STALLED);
+	if (verdict != PEERS_ADMITTED)
+		metrics_turned(verdict == PEERS_FULL
+			? TURNED_CONNECTIONS : TURNED_SOURCE_CONNECTIONS);
+	return verdict == PEERS_ADMITTED;
+}
+
+/* Before anything is read, and before TLS.  While draining nobody new comes in;
+ * libmicrohttpd's own way of ceasing to listen races with its epoll threads. */
 static enum MHD_Result on_accept(
     void *cls, const struct sockaddr *address, socklen_t len)
 {
 	const struct listener *listener = cls;
-	(void)address, (void)len;
-	if (listener->service == &ops_service)
-		return MHD_YES;
-	return atomic_load(&listener->app->stopping) ? MHD_NO : MHD_YES;
+	struct ip source;
+	(void)len;
+	if (listener->service != &ops_service &&
+	    atomic_load(&listener->app->stopping))
+		return MHD_NO;
+	if (!ip_from_sockaddr(address, &source))
+		return MHD_NO;
+	if (!gate_admits(listener->app, listener->service, &source)) {
+		metrics_turned(TURNED_LISTENER);
+		return MHD_NO;
+	}
+	return has_place(listener, &source) ? MHD_YES : MHD_NO;
 }
 
 /* We decode, and once: libmicrohttpd leaves the target as it came. */
@@ -123,12 +161,10 @@ static void add(struct options *options, enum MHD_OPTION option,
 
 static void add_limits(struct options *options, const struct listener *listener)
 {
-	const struct config *config = listener->app->config;
-	bool ops = listener->service == &ops_service;
+	/* on_accept() keeps the limits.  This one is divided among the threads
+	 * of the pool, however unevenly they accept: above what any can reach. */
 	add(options, MHD_OPTION_CONNECTION_LIMIT,
-	    ops ? OPS_CONNECTIONS : config->limits.connections, NULL);
-	add(options, MHD_OPTION_PER_IP_CONNECTION_LIMIT,
-	    ops ? OPS_CONNECTIONS : config->limits.connections_per_ip, NULL);
+	    (intptr_t)CONNECTIONS_MOST * listener->threads, NULL);
 	add(options, MHD_OPTION_CONNECTION_TIMEOUT, IDLE_TIMEOUT_MS / 1000,
 	    NULL);
 	add(options, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,

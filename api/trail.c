@@ -35,7 +35,8 @@ bool trail_wants(const struct exchange *x, const struct err *err)
 	if (x->route == NULL || x->caller.kind == CALLER_ANONYMOUS)
 		return false;
 	return x->denied || err->code == ERR_FORBIDDEN ||
-	    err->code == ERR_POLICY || err->code == ERR_QUARANTINED || err->code == ERR_UNAUTHENTICATED ||
+	    err->code == ERR_POLICY || err->code == ERR_QUARANTINED ||
+	    err->code == ERR_UNAUTHENTICATED ||
 	    err->code == ERR_UNWRAP;
 }
 
