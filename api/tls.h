@@ -48,9 +48,18 @@ void tls_end(struct tls_credentials *credentials);
  * Borrowed from the session. */
 struct bytes tls_peer_certificate(gnutls_session_t session);
 
-/* TLS 1.2 and 1.3, AEAD, forward secrecy. */
+/*
+ * TLS 1.2 and 1.3, AEAD, forward secrecy, and the groups that cost little: a
+ * client may not choose a group of 8,192 bits for us to calculate in.  There is no
+ * compression.  No ticket is given and no session kept, so that none is resumed:
+ * each connection proves the client's key anew, and each request asks the store
+ * for its certificate.  libmicrohttpd ends a connection that is to be negotiated
+ * anew.
+ */
 #define TLS_PRIORITIES                                                         \
-	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-RSA:-DHE-RSA:"            \
+	"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:"                          \
+	"-KX-ALL:+ECDHE-ECDSA:+ECDHE-RSA:-MAC-ALL:+AEAD:-COMP-ALL:+COMP-NULL:" \
+	"-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:+GROUP-SECP384R1:"          \
 	"-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:+CHACHA20-POLY1305:"            \
 	"-SIGN-RSA-SHA1:-SIGN-ECDSA-SHA1:-SIGN-DSA-SHA1:%SERVER_PRECEDENCE"
 
