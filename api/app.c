@@ -2,6 +2,7 @@
 #include "api/app.h"
 
 #include <stdlib.h>
+#include "api/auditor.h"
 #include "base/clock.h"
 #include "base/fs.h"
 #include "ca/ceremony.h"
@@ -132,6 +133,7 @@ static enum err_code open_parts(struct app *app, struct err *err)
 	    (code = tls_open(config->tls.certificate, config->tls.key,
 		 &app->tls, err)) != ERR_OK ||
 	    (code = open_store(config, false, &app->store, err)) != ERR_OK ||
+	    (code = auditor_check(config, app->store, err)) != ERR_OK ||
 	    (code = open_hsm(app, err)) != ERR_OK ||
 	    (code = ca_open(app->store, app->hsm, config, &app->ca, err)) !=
 		ERR_OK ||
@@ -211,6 +213,8 @@ enum err_code app_check(const struct config *config, struct err *err)
 		code = check_hsm_files(config, err);
 	if (code == ERR_OK)
 		code = open_store(config, true, &store, err);
+	if (code == ERR_OK)
+		code = auditor_check(config, store, err);
 	return code;
 }
 

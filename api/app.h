@@ -44,6 +44,7 @@ struct app {
 	 * no place from those who are known. */
 	struct jobs *public_jobs;
 	struct tls *tls;
+	struct auditor *auditor;	/* NULL unless serving; main.c's */
 	char *instance;			/* name of this instance, for people */
 	int64_t started;		/* seconds */
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/api.h"
 #include "api/openapi.h"
+#include "api/auditor.h"
 #include "api/view.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -34,6 +35,37 @@ static json_t *view_store(const struct app *app)
 	view_set(json, "writable", json_boolean(stats.writable));
 	view_set(json, "used", json_integer((json_int_t)stats.used));
 	view_set(json, "map_size", json_integer((json_int_t)stats.map_size));
+	return json;
+}
+
+static json_t *view_witnesses(const struct auditor_stats *stats)
+{
+	json_t *array = json_array();
+	for (unsigned i = 0; i < stats->count; i++) {
+		json_t *json = json_object();
+		view_set_text(json, "name", stats->witnesses[i].name);
+		view_set(json, "entries",
+		    json_integer((json_int_t)stats->witnesses[i].entries));
+		view_set(json, "behind",
+		    json_integer((json_int_t)stats->witnesses[i].behind));
+		view_set(json, "failing",
+		    json_boolean(stats->witnesses[i].failing));
+		json_array_append_new(array, json);
+	}
+	return array;
+}
+
+static json_t *view_audit_status(const struct app *app)
+{
+	struct auditor_stats stats;
+	auditor_stats(app->auditor, &stats);
+	json_t *json = json_object();
+	view_set(json, "checkpoint_entries",
+	    json_integer((json_int_t)stats.entries));
+	if (stats.time_ms != 0)
+		view_set_time(json, "checkpoint_time", stats.time_ms / 1000);
+	view_set(json, "checkpoint_failing", json_boolean(stats.failing));
+	view_set(json, "witnesses", view_witnesses(&stats));
 	return json;
 }
 
@@ -83,6 +115,7 @@ enum err_code handle_status(struct exchange *x, struct err *err)
 	    json_integer(clock_now() - app->started));
 	view_set(json, "hsm", view_hsm(app));
 	view_set(json, "store", view_store(app));
+	view_set(json, "audit", view_audit_status(app));
 	view_set(json, "issuers", view_issuers(app));
 	view_set(json, "certificates",
 	    json_integer((json_int_t)certificates));

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 #include "api/app.h"
+#include "api/auditor.h"
 #include "api/maintain.h"
 #include "api/server.h"
 #include "base/clock.h"
@@ -133,7 +134,17 @@ static void wait_for_end(struct app *app, const sigset_t *set)
 	}
 }
 
-static enum err_code serve(
+/* What is left of the audit log to sign and tell, once nobody asks any more. */
+static void close_auditor(struct app *app)
+{
+	if (!auditor_close(app->auditor)) {
+		LOG(ERROR, "an audit witness hangs");
+		_exit(EXIT_FAILED);
+	}
+	app->auditor = NULL;
+}
+
+static enum err_code serve_requests(
     struct app *app, const sigset_t *set, struct err *err)
 {
 	OWNED(server) server = NULL;
@@ -156,6 +167,16 @@ static enum err_code serve(
 	}
 	maintain_close(maintenance);
 	return ERR_OK;
+}
+
+static enum err_code serve(
+    struct app *app, const sigset_t *set, struct err *err)
+{
+	enum err_code code = auditor_open(app, &app->auditor, err);
+	if (code == ERR_OK)
+		code = serve_requests(app, set, err);
+	close_auditor(app);
+	return code;
 }
 
 static enum err_code run(const struct config *config, struct err *err)

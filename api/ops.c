@@ -2,6 +2,7 @@
 #include "api/ops.h"
 
 #include <string.h>
+#include "api/auditor.h"
 #include "api/metrics.h"
 #include "api/peer.h"
 #include "api/view.h"
@@ -50,6 +51,16 @@ struct readiness ops_readiness(struct app *app)
 	};
 }
 
+/* Told, but no reason not to serve: the log itself is whole. */
+static const char *audit_state(const struct app *app)
+{
+	struct auditor_stats stats;
+	auditor_stats(app->auditor, &stats);
+	if (stats.failing)
+		return "checkpoint not signed";
+	return auditor_is_behind(&stats) ? "a witness is behind" : "ok";
+}
+
 static void answer_ready(struct exchange *x)
 {
 	struct readiness amiss = ops_readiness(x->app);
@@ -61,6 +72,7 @@ static void answer_ready(struct exchange *x)
 	view_set_text(json, "store", amiss.store ? "takes no writes" : "ok");
 	view_set_text(json, "hsm", amiss.hsm ? "does not answer" : "ok");
 	view_set_text(json, "crl", amiss.crl ? "stale or missing" : "ok");
+	view_set_text(json, "audit", audit_state(x->app));
 	reply_json(&x->reply,
 	    ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, json);
 }
@@ -166,6 +178,52 @@ static void write_store(const struct app *app, struct buf *out)
 	    "Changes that the durable writes carried.", stats.batches);
 }
 
+/* As a label's value (Prometheus text format). */
+static void put_label(struct buf *out, const char *text)
+{
+	for (; *text != '\0'; text++)
+		if (*text == '"' || *text == '\\')
+			buf_printf(out, "\\%c", *text);
+		else if (*text == '\n')
+			buf_put_str(out, "\\n");
+		else
+			buf_put_u8(out, (uint8_t)*text);
+}
+
+static void write_witnesses(
+    const struct auditor_stats *stats, bool behind, struct buf *out)
+{
+	const char *name = behind ? "signet_audit_witness_behind_entries"
+				  : "signet_audit_witness_failing";
+	metrics_head(out, name, "gauge",
+	    behind ? "Covered audit entries that a witness lacks."
+		   : "1 while a witness takes nothing.");
+	for (unsigned i = 0; i < stats->count; i++) {
+		buf_printf(out, "%s{witness=\"", name);
+		put_label(out, stats->witnesses[i].name);
+		buf_printf(out, "\"} %llu\n",
+		    (unsigned long long)(behind
+			    ? stats->witnesses[i].behind
+			    : stats->witnesses[i].failing));
+	}
+}
+
+static void write_audit(const struct app *app, struct buf *out)
+{
+	struct auditor_stats stats;
+	auditor_stats(app->auditor, &stats);
+	gauge(out, "signet_audit_checkpoint_entries",
+	    "Audit entries that the last signed checkpoint covers.",
+	    (double)stats.entries);
+	gauge(out, "signet_audit_checkpoint_timestamp_seconds",
+	    "When the last checkpoint was signed.",
+	    (double)stats.time_ms / 1000);
+	gauge(out, "signet_audit_checkpoint_failing",
+	    "1 while no checkpoint can be signed.", stats.failing ? 1 : 0);
+	write_witnesses(&stats, true, out);
+	write_witnesses(&stats, false, out);
+}
+
 static void write_ocsp(const struct app *app, struct buf *out)
 {
 	struct ocsp_stats stats;
@@ -245,6 +303,7 @@ static void answer_metrics(struct exchange *x)
 	write_jobs(x->app, out);
 	write_hsm(x->app, out);
 	write_store(x->app, out);
+	write_audit(x->app, out);
 	write_ocsp(x->app, out);
 	write_issuers(x->app, out);
 }

@@ -117,6 +117,9 @@ static const cyaml_schema_field_t ocsp_fields[] = {
     NUMBER("cache_entries", config.ocsp.cache_entries),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t audit_fields[] = {
+    LIST("witness", config.audit.witness), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t log_fields[] = {
     TEXT("level", words.log_level), CYAML_FIELD_END};
 
@@ -132,6 +135,7 @@ static const cyaml_schema_field_t file_fields[] = {
     PART("ocsp", ocsp_fields),
     TEXT("repeat_window", words.repeat_window),
     TEXT("policies", config.policies),
+    PART("audit", audit_fields),
     PART("log", log_fields),
     CYAML_FIELD_END};
 
@@ -226,6 +230,7 @@ void config_free(struct config *config)
 	free(config->hsm.root_token);
 	free(config->hsm.pin_file);
 	free_list(config->hsm.environment, config->hsm.environment_count);
+	free_list(config->audit.witness, config->audit.witness_count);
 	free(config->policies);
 	free(config);
 }

@@ -105,6 +105,13 @@ struct config {
 		unsigned cache_entries;	/* [65536] */
 	} ocsp;
 
+	struct {
+		/* [none] where the audit log is told: "file:PATH" (absolute
+		 * once loaded), "syslog", "syslog:SOCKET" */
+		char **witness;
+		unsigned witness_count;
+	} audit;
+
 	int64_t repeat_window;		/* [10m] same request, same certificate */
 	char *policies;			/* [policies] folder of *.yaml */
 	enum log_level log_level;	/* [info] */

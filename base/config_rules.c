@@ -482,6 +482,54 @@ static enum err_code take_hsm(const struct loading *loading, struct err *err)
 	return code == ERR_OK ? take_environment(loading, err) : code;
 }
 
+#define WITNESSES_MAX 8
+
+/* file:PATH or syslog[:SOCKET]; paths become absolute. */
+static enum err_code take_witness(
+    const struct loading *loading, unsigned index, struct err *err)
+{
+	const struct config *config = loading->config;
+	char **witness = &config->audit.witness[index];
+	const char *path = strchr(*witness, ':');
+	bool is_file = text_has_prefix(*witness, "file:");
+	OWNED_STR(key) = mem_printf("audit.witness[%u]", index + 1);
+
+	if ((!is_file && strcmp(*witness, "syslog") != 0 &&
+		!text_has_prefix(*witness, "syslog:")) ||
+	    (path != NULL && path[1] == '\0'))
+		return refuse(loading, key, err,
+		    "\"%s\" is not file:PATH, syslog or syslog:SOCKET",
+		    err_quote_str(*witness));
+	if (path != NULL) {
+		OWNED_STR(given) = GIVE(*witness);
+		OWNED_STR(whole) = fs_join(config->dir, strchr(given, ':') + 1);
+
+		*witness =
+		    mem_printf("%s:%s", is_file ? "file" : "syslog", whole);
+	}
+	for (unsigned i = 0; i < index; i++)
+		if (strcmp(config->audit.witness[i], *witness) == 0)
+			return refuse(loading, key, err, "%s is there twice",
+			    err_quote_str(*witness));
+	return ERR_OK;
+}
+
+static enum err_code take_audit(const struct loading *loading, struct err *err)
+{
+	unsigned count = loading->config->audit.witness_count;
+
+	if (count > WITNESSES_MAX)
+		return refuse(loading, "audit.witness", err,
+		    "%u witnesses; at most %d", count, WITNESSES_MAX);
+	for (unsigned i = 0; i < count; i++) {
+		enum err_code code = take_witness(loading, i, err);
+
+		if (code != ERR_OK)
+			return code;
+	}
+	return ERR_OK;
+}
+
 static enum err_code take_log(const struct loading *loading, struct err *err)
 {
 	struct config *config = loading->config;
@@ -529,7 +577,8 @@ enum err_code config_rules_apply(struct config *config,
 	enum err_code (*const takes[])(
 	    const struct loading *, struct err *) = {
 	    take_endpoints, take_public_url, take_names, take_hsm,
-	    take_numbers, take_durations, take_rates, take_access, take_log};
+	    take_numbers, take_durations, take_rates, take_access, take_audit,
+	    take_log};
 
 	for (size_t i = 0; i < ARRAY_LEN(takes); i++) {
 		enum err_code code = takes[i](&loading, err);

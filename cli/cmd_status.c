@@ -29,6 +29,21 @@ static const struct column store_columns[] = {
     {0},
 };
 
+static const struct column audit_columns[] = {
+    {"entries signed", "checkpoint_entries"},
+    {"signed at", "checkpoint_time"},
+    {"signing fails", "checkpoint_failing"},
+    {0},
+};
+
+static const struct column witness_columns[] = {
+    {"WITNESS", "name"},
+    {"ENTRIES", "entries"},
+    {"BEHIND", "behind"},
+    {"FAILING", "failing"},
+    {0},
+};
+
 static const struct column issuer_columns[] = {
     {"ISSUER", "id"},
     {"STATE", "state"},
@@ -40,11 +55,23 @@ static const struct column issuer_columns[] = {
 
 const struct option_spec status_options[] = {{0}};
 
+static void print_audit(const json_t *audit)
+{
+	json_t *witnesses = json_object_get(audit, "witnesses");
+
+	output_object(audit, audit_columns, false);
+	if (json_array_size(witnesses) == 0)
+		return;
+	putchar('\n');
+	output_list(witnesses, witness_columns, "no witnesses", false);
+}
+
 static void print_status(const json_t *status)
 {
 	output_object(status, server_columns, false);
 	output_object(json_object_get(status, "hsm"), hsm_columns, false);
 	output_object(json_object_get(status, "store"), store_columns, false);
+	print_audit(json_object_get(status, "audit"));
 	putchar('\n');
 	output_list(json_object_get(status, "issuers"), issuer_columns,
 	    "no issuers", false);

@@ -230,6 +230,16 @@ static void config_wrong_values_are_refused_with_line_and_key(void **state)
 	    {LEAST "ocsp: {validity: 1s}\n", "ocsp.validity: 1s; want 10s"},
 	    {LEAST "ocsp: {cache_entries: 0}\n", "ocsp.cache_entries: 0; want"},
 	    {LEAST "repeat_window: 25h\n", "repeat_window: 1d1h; want 0s to 1d"},
+	    {LEAST "audit: {witness: [post]}\n",
+		"audit.witness[1]: \"post\" is not file:PATH"},
+	    {LEAST "audit: {witness: ['file:']}\n",
+		"audit.witness[1]: \"file:\" is not file:PATH"},
+	    {LEAST "audit: {witness: [syslog, syslog]}\n",
+		"audit.witness[2]: syslog is there twice"},
+	    {LEAST "audit: {witness: [syslog, 'syslog:/1', 'syslog:/2', "
+		   "'syslog:/3', 'syslog:/4', 'syslog:/5', 'syslog:/6', "
+		   "'syslog:/7', 'syslog:/8']}\n",
+		"audit.witness: 9 witnesses; at most 8"},
 	    {LEAST "log: {level: loud}\n", "log.level: \"loud\" is no level"},
 	    {LEAST "  pin: 1234\n", ":6: hsm: unknown key \"pin\"; known: "},
 	    {LEAST "listen: []\n", ":6: listen: is a list; want a mapping"},
