@@ -170,14 +170,22 @@ enum err_code config_load(
 {
 	OWNED_BUF(text);
 	OWNED_STR(whole) = NULL;
-	void *data = NULL;
-	struct file *file;
 	enum err_code code = absolute(path, &whole, err);
 
 	if (code == ERR_OK)
 		code = read_text(whole, &text, err);
 	if (code == ERR_OK)
-		code = yaml_parse(whole, buf_bytes(&text), &schema, &data, err);
+		code = config_parse(whole, buf_bytes(&text), config_out, err);
+	return code;
+}
+
+enum err_code config_parse(const char *path, struct bytes text,
+    struct config **config_out, struct err *err)
+{
+	void *data = NULL;
+	struct file *file;
+	enum err_code code = yaml_parse(path, text, &schema, &data, err);
+
 	if (code != ERR_OK)
 		return code;
 	/* From here on the config owns its parts; the words stay behind. */
@@ -185,10 +193,9 @@ enum err_code config_load(
 	file = data;
 	*config = file->config;
 	file->config = (struct config){0};
-	config->path = GIVE(whole);
-	config->dir = fs_dirname(config->path);
-	code = config_rules_apply(
-	    config, &file->words, buf_bytes(&text), &schema, err);
+	config->path = mem_strdup(path);
+	config->dir = fs_dirname(path);
+	code = config_rules_apply(config, &file->words, text, &schema, err);
 	yaml_release(&schema, data);
 	if (code == ERR_OK)
 		*config_out = GIVE(config);

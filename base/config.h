@@ -4,6 +4,7 @@
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
 
+#include "base/buf.h"
 #include "base/log.h"
 #include "base/net.h"
 
@@ -123,6 +124,9 @@ struct config {
  */
 MUST_CHECK enum err_code config_load(
     const char *path, struct config **config_out, struct err *err);
+/* As config_load from memory; PATH, absolute, stands for the file. */
+MUST_CHECK enum err_code config_parse(const char *path, struct bytes text,
+    struct config **config_out, struct err *err);
 void config_free(struct config *config);
 DEFINE_CLEANUP(config, config_free)
 

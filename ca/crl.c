@@ -82,7 +82,7 @@ static enum err_code set_etag(struct crl *crl, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code read_row(struct crl *crl, struct err *err)
+static bool take_row(struct crl *crl)
 {
 	struct reader reader = reader_over(buf_bytes(&crl->row));
 	uint8_t format = reader_u8(&reader);
@@ -93,31 +93,43 @@ static enum err_code read_row(struct crl *crl, struct err *err)
 	crl->next_update = reader_i64(&reader);
 	crl->entries = reader_u64(&reader);
 	der = reader_take(&reader, reader.left);
-	if (format != ROW_FORMAT || reader.failed || der.len == 0)
-		return err_fail(err, ERR_CORRUPT, "CRL record of %s",
-		    crl->issuer);
 	crl->der = der.data;
 	crl->der_len = der.len;
-	return set_etag(crl, err);
+	return format == ROW_FORMAT && !reader.failed && der.len > 0;
+}
+
+enum err_code crl_read(const char *issuer, struct buf *row,
+    struct crl **crl_out, struct err *err)
+{
+	OWNED(crl) crl = crl_new(issuer);
+	enum err_code code;
+
+	crl->row = buf_give(row);
+	if (!take_row(crl))
+		return err_fail(err, ERR_CORRUPT, "CRL record of %s", issuer);
+	if ((code = set_etag(crl, err)) != ERR_OK)
+		return code;
+	*crl_out = GIVE(crl);
+	return ERR_OK;
 }
 
 enum err_code crl_find(struct store *store, const char *issuer,
     struct crl **crl_out, struct err *err)
 {
-	OWNED(crl) crl = crl_new(issuer);
 	struct key key = row_key(issuer);
+	OWNED_BUF(row);
+	uint64_t revision;
 	enum err_code code;
 	bool found;
 
 	*crl_out = NULL;
-	code = store_find(store, TABLE_CRLS, key_bytes(&key), &crl->row,
-	    &crl->revision, &found, err);
+	code = store_find(store, TABLE_CRLS, key_bytes(&key), &row, &revision,
+	    &found, err);
 	if (code != ERR_OK || !found)
 		return code;
-	if ((code = read_row(crl, err)) != ERR_OK)
-		return code;
-	*crl_out = GIVE(crl);
-	return ERR_OK;
+	if ((code = crl_read(issuer, &row, crl_out, err)) == ERR_OK)
+		(*crl_out)->revision = revision;
+	return code;
 }
 
 /* ---- building ---- */

@@ -48,6 +48,9 @@ DEFINE_CLEANUP(crl, crl_free)
 MUST_CHECK enum err_code crl_build(struct store *store,
     const struct issuer *issuer, int64_t validity, const struct crl *last,
     struct batch *batch, struct crl **crl_out, struct err *err);
+/* Reads the record ROW, which it takes over.  Errors: ERR_CORRUPT, ERR_CRYPTO. */
+MUST_CHECK enum err_code crl_read(const char *issuer, struct buf *row,
+    struct crl **crl_out, struct err *err);
 /* The CRL of ISSUER as stored; NULL when there is none. */
 MUST_CHECK enum err_code crl_find(struct store *store, const char *issuer,
     struct crl **crl_out, struct err *err);

@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kms/datakey.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/text.h"
 #include "kms/record.h"
-
-#define FORMAT 1
-#define HEADER_SIZE (1 + KEY_ID_SIZE + 4)
-#define IV_SIZE 12
-#define TAG_SIZE 16
 
 /* One text for all that does not fit: which part it was tells an attacker more
  * than an honest caller. */
@@ -30,19 +23,6 @@ static void write_aad(const struct key_info *info, uint32_t version,
 	buf_put(out, info->id, sizeof(info->id));
 	buf_put_u32(out, version);
 	context_write(context, out);
-}
-
-static void write_ciphertext(const struct key_info *info,
-    const struct kek_record *kek, struct bytes sealed, struct buf *out)
-{
-	OWNED_BUF(raw);
-
-	buf_put_u8(&raw, FORMAT);
-	buf_put(&raw, info->id, sizeof(info->id));
-	buf_put_u32(&raw, kek->version);
-	buf_put_bytes(&raw, sealed);
-	buf_printf(out, "signet:v%u:", kek->version);
-	base64_put(out, buf_bytes(&raw));
 }
 
 static bool bits_allowed(int64_t bits)
@@ -73,49 +53,12 @@ enum err_code datakey_make(struct keyring *ring, const struct datakey_use *use,
 	if ((code = hsm_data_key(keyring_hsm(ring), &kek, buf_bytes(&aad),
 		 (size_t)bits / 8, plaintext_out, &sealed, err)) != ERR_OK)
 		return code;
-	write_ciphertext(info, &record, buf_bytes(&sealed), ciphertext_text);
+	struct ciphertext parts = {
+	    .version = record.version, .sealed = buf_bytes(&sealed)};
+	memcpy(parts.key_id, info->id, KEY_ID_SIZE);
+	ciphertext_write(&parts, ciphertext_text);
 	*version_out = record.version;
 	return ERR_OK;
-}
-
-/* A ciphertext taken apart; SEALED is borrowed from the decoded octets. */
-struct parts {
-	uint8_t key_id[KEY_ID_SIZE];
-	uint32_t version;
-	struct bytes sealed;
-};
-
-static bool parse_ciphertext(
-    struct bytes text, struct buf *raw, struct parts *parts)
-{
-	static const char begin[] = "signet:v";
-
-	if (text.len > CIPHERTEXT_TEXT_MAX || text.len < sizeof(begin) ||
-	    memcmp(text.data, begin, sizeof(begin) - 1) != 0)
-		return false;
-	const uint8_t *digits = text.data + sizeof(begin) - 1;
-	const uint8_t *colon =
-	    memchr(digits, ':', text.len - (sizeof(begin) - 1));
-	if (colon == NULL)
-		return false;
-	size_t body = (size_t)(colon + 1 - text.data);
-	if (!base64_parse(BYTES(colon + 1, text.len - body), raw))
-		return false;
-
-	struct reader reader = reader_over(buf_bytes(raw));
-	uint8_t format = reader_u8(&reader);
-	reader_copy(&reader, parts->key_id, sizeof(parts->key_id));
-	parts->version = reader_u32(&reader);
-	parts->sealed = reader_take(&reader, reader.left);
-	if (!reader_done(&reader) || format != FORMAT || parts->version == 0 ||
-	    parts->sealed.len <= IV_SIZE + TAG_SIZE)
-		return false;
-
-	/* The number in clear must be the one inside, digit for digit. */
-	char version[16];
-	int len = snprintf(version, sizeof(version), "%u", parts->version);
-	return bytes_equal(BYTES(digits, (size_t)(colon - digits)),
-	    BYTES(version, (size_t)len));
 }
 
 enum err_code datakey_unwrap(struct keyring *ring,
@@ -125,14 +68,14 @@ enum err_code datakey_unwrap(struct keyring *ring,
 	OWNED(key_info) info = NULL;
 	OWNED_BUF(raw);
 	OWNED_BUF(aad);
-	struct parts parts;
+	struct ciphertext parts;
 	struct kek_record record;
 	enum err_code code;
 
 	if ((code = keyring_lookup(
 		 ring, use->cluster, use->name, &info, err)) != ERR_OK)
 		return code;
-	if (!parse_ciphertext(ciphertext_text, &raw, &parts) ||
+	if (!ciphertext_parse(ciphertext_text, &raw, &parts) ||
 	    memcmp(parts.key_id, info->id, KEY_ID_SIZE) != 0)
 		return refuse_ciphertext(err);
 	code = keyring_kek(ring, info, parts.version, &record, err);

@@ -2,17 +2,14 @@
 /*
  * Data keys: random octets sealed by AES-256-GCM under a cluster's KEK inside
  * the token, bound to cluster, key id, version and the caller's context.
- *
- * Ciphertext, as text: "signet:v" VERSION ":" and base64 of
- *   u8 format (1) | key id (16) | u32 version | IV (12) | ciphertext | tag (16)
+ * kms/ciphertext.h tells how they look sealed.
  */
 #ifndef KMS_DATAKEY_H
 #define KMS_DATAKEY_H
 
+#include "kms/ciphertext.h"
 #include "kms/context.h"
 #include "kms/keyring.h"
-
-#define CIPHERTEXT_TEXT_MAX 8192
 
 /* A key of CLUSTER by its name, and what the caller binds to it. */
 struct datakey_use {

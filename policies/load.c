@@ -431,11 +431,24 @@ static enum err_code check_version(const char *path, struct bytes text,
 enum err_code policy_load(
     const char *path, struct policy **policy_out, struct err *err)
 {
+	OWNED_BUF(text);
+	enum err_code code = fs_read(path, FILE_MAX, &text, err);
+
+	if (code == ERR_TOO_LARGE)
+		return err_refuse(err, ERR_CONFIG,
+		    "%s:1: longer than %d octets", path, FILE_MAX);
+	if (code != ERR_OK)
+		return code;
+	return policy_parse(path, buf_bytes(&text), policy_out, err);
+}
+
+enum err_code policy_parse(const char *path, struct bytes text,
+    struct policy **policy_out, struct err *err)
+{
 	__attribute__((cleanup(file_policy_cleanup))) struct file_policy *file =
 	    NULL;
 	OWNED(policy) policy = mem_zalloc(sizeof(*policy));
-	struct place place = {.path = path, .err = err};
-	OWNED_BUF(text);
+	struct place place = {.path = path, .text = text, .err = err};
 	void *data = NULL;
 	enum err_code code;
 
@@ -443,18 +456,11 @@ enum err_code policy_load(
 		return err_refuse(err, ERR_CONFIG, "\"%s\": the file of a policy is "
 		    "called NAME.yaml, NAME of a-z, 0-9 and '-'",
 		    err_quote_str(path));
-	code = fs_read(path, FILE_MAX, &text, err);
-	if (code == ERR_TOO_LARGE)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:1: longer than %d octets", path, FILE_MAX);
-	if (code != ERR_OK)
-		return code;
-	place.text = buf_bytes(&text);
-	code = yaml_parse(path, place.text, &policy_schema, &data, err);
+	code = yaml_parse(path, text, &policy_schema, &data, err);
 	if (code != ERR_OK)
 		return code;
 	file = data;
-	if ((code = check_version(path, place.text, file, err)) != ERR_OK)
+	if ((code = check_version(path, text, file, err)) != ERR_OK)
 		return code;
 	policy->description = mem_strdup(file->description);
 	if ((code = load_profiles(&place, file, policy)) != ERR_OK)

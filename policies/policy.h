@@ -21,6 +21,9 @@ MUST_CHECK enum err_code policy_set_load(
     const char *dir, struct policy_set **set_out, struct err *err);
 MUST_CHECK enum err_code policy_load(
     const char *path, struct policy **policy_out, struct err *err);
+/* As policy_load from memory; PATH names the policy and the file in errors. */
+MUST_CHECK enum err_code policy_parse(const char *path, struct bytes text,
+    struct policy **policy_out, struct err *err);
 /* Reference counted, so that a reload does not pull a policy from under a
  * request: policy_set_ref adds one, policy_set_free drops one. */
 struct policy_set *policy_set_ref(struct policy_set *set);
