@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "store/audit.h"
 #include "store/key.h"
+#include "tests/scratch.h"
 
 #define THREADS_MAX 1024
 #define FINDS 1000000
@@ -253,5 +254,6 @@ int main(int argc, char **argv)
 	if (sealed)
 		bench_seal();
 	store_close(store);
+	scratch_remove(dir);
 	return 0;
 }

@@ -22,6 +22,7 @@
 
 #include "store/audit.h"
 #include "store/key.h"
+#include "tests/scratch.h"
 
 #define ROUNDS 30
 #define THREADS 8
@@ -207,19 +208,6 @@ static uint64_t check_store(
 	return records;
 }
 
-static void remove_store(const char *dir, const char *path)
-{
-	static const char *const names[] = {"data.mdb", "lock.mdb"};
-
-	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-		OWNED_STR(file) = mem_printf("%s/%s", path, names[i]);
-
-		unlink(file);
-	}
-	rmdir(path);
-	rmdir(dir);
-}
-
 static unsigned first_seed(void)
 {
 	const char *text = getenv("STORE_CRASH_SEED");
@@ -258,6 +246,6 @@ int main(void)
 	}
 	printf("%u kills, %llu acknowledged, %llu found\n", ROUNDS,
 	    (unsigned long long)acknowledged, (unsigned long long)records);
-	remove_store(dir, path);
+	scratch_remove(dir);
 	return 0;
 }

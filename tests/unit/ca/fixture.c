@@ -6,10 +6,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "ca/digest.h"
+#include "tests/scratch.h"
 
 #define must(call)                                                             \
 	do {                                                                   \
@@ -73,9 +73,6 @@ void fixture_reopen(struct fixture *fixture)
 
 void fixture_free(struct fixture *fixture)
 {
-	static const char *const files[] = {
-	    "data.mdb", "lock.mdb", "backup", "."};
-
 	if (fixture == NULL)
 		return;
 	ca_close(fixture->ca);
@@ -83,13 +80,7 @@ void fixture_free(struct fixture *fixture)
 	fake_hsm_free(fixture->hsm);
 	ceremony_result_free(fixture->result);
 	free(fixture->config.public_url);
-	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-		OWNED_STR(path) = mem_printf("%s/%s", fixture->dir, files[i]);
-
-		(void)unlink(path);
-	}
-	if (rmdir(fixture->dir) != 0)
-		perror(fixture->dir);
+	scratch_remove(fixture->dir);
 	free(fixture);
 }
 
