@@ -65,7 +65,8 @@ AC_DEFUN([SIGNET_SANITIZERS], [
 		SAN_CFLAGS="$SAN_CFLAGS --coverage"
 		SAN_LDFLAGS="$SAN_LDFLAGS --coverage"])
 	AS_IF([test "x$enable_fuzzing" = xyes], [
-		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=fuzzer-no-link"])
+		SAN_CFLAGS="$SAN_CFLAGS -fsanitize=fuzzer-no-link"
+		SAN_LDFLAGS="$SAN_LDFLAGS -fsanitize=fuzzer-no-link"])
 	AC_SUBST([SAN_CFLAGS])
 	AC_SUBST([SAN_LDFLAGS])
 ])

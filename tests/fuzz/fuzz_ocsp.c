@@ -3,8 +3,7 @@
  * Reading OCSP requests: never past the end, and what is accepted OpenSSL accepts
  * too, with the same certificates asked for.
  */
-#include <stdlib.h>
-#include <string.h>
+#include "tests/fuzz/fuzz.h"
 
 #include "ca/der.h"
 #include "ca/ocsp_request.h"
@@ -12,14 +11,6 @@
 
 #include <openssl/err.h>
 #include <openssl/ocsp.h>
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds)
-{
-	if (!holds)
-		abort();
-}
 
 static void compare_item(const struct ocsp_item *ours, OCSP_CERTID *theirs)
 {

@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Gives a fuzz target every file of its corpus, as `make check` does where no
- * fuzzer is at hand.  Each input is copied to a block of its exact size, so
- * that the sanitizers see a read past its end. */
+/* Gives a fuzz target, "fuzz_NAME", every file of its corpus NAME, as `make
+ * check` does where no fuzzer is at hand.  Each input is copied to a block of its
+ * exact size, so that the sanitizers see a read past its end. */
 #include <dirent.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "base/fs.h"
+#include "base/text.h"
+#include "tests/fuzz/fuzz.h"
 
 #define INPUT_MAX ((size_t)64 << 10)
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#pragma weak LLVMFuzzerInitialize
 
 static void run_exactly(struct bytes input)
 {
@@ -41,9 +39,19 @@ static void run_file(const char *dir, const char *name)
 		run_exactly(BYTES(input.data, len));
 }
 
+/* The corpus that goes with the program's name; malloc'd. */
+static char *corpus_of(const char *program)
+{
+	const char *slash = strrchr(program, '/');
+	const char *base = slash == NULL ? program : slash + 1;
+
+	must(text_has_prefix(base, "fuzz_"));
+	return fs_join(FUZZ_CORPUS, base + strlen("fuzz_"));
+}
+
 int main(int argc, char **argv)
 {
-	const char *dir = argc > 1 ? argv[1] : FUZZ_CORPUS;
+	OWNED_STR(dir) = argc > 1 ? mem_strdup(argv[1]) : corpus_of(argv[0]);
 	DIR *corpus = opendir(dir);
 	const struct dirent *entry;
 	unsigned count = 0;
@@ -52,6 +60,8 @@ int main(int argc, char **argv)
 		perror(dir);
 		return 1;
 	}
+	if (LLVMFuzzerInitialize != NULL)
+		(void)LLVMFuzzerInitialize(&argc, &argv);
 	while ((entry = readdir(corpus)) != NULL) {
 		if (entry->d_name[0] == '.')
 			continue;
