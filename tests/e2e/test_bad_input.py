@@ -518,7 +518,7 @@ def test_a_query_that_is_none_is_refused(admin, query):
 
 @pytest.mark.parametrize("path,allow", [
     ("/ping", "GET, HEAD"), ("/clusters", "GET, HEAD, POST"),
-    ("/clusters/web", "GET, HEAD, DELETE"),
+    ("/clusters/web", "GET, HEAD, PATCH, DELETE"),
     ("/clusters/web/certificates", "POST"),
     ("/clusters/web/tokens/00", "DELETE"), ("/audit", "GET, HEAD")])
 def test_a_wrong_method_is_told_the_right_ones(admin, path, allow):
