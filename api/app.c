@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/app.h"
+#include "api/restart.h"
+#include "base/log.h"
 
 #include <stdlib.h>
 #include "api/auditor.h"
@@ -226,6 +228,17 @@ struct policy_set *app_policies(struct app *app)
 	return set;
 }
 
+static void tell_restart(const struct app *app, const struct config *fresh)
+{
+	OWNED_BUF(keys);
+	restart_keys(app->config, fresh, &keys);
+	if (keys.len == 0)
+		return;
+	buf_put_u8(&keys, 0);
+	LOG(WARN, "settings that have changed need a restart",
+	    LOG_STR("keys", (const char *)keys.data));
+}
+
 enum err_code app_reload(struct app *app, struct err *err)
 {
 	OWNED(config) config = NULL;
@@ -237,6 +250,7 @@ enum err_code app_reload(struct app *app, struct err *err)
 		code = tls_reload(app->tls, err);
 	if (code != ERR_OK)
 		return code;
+	tell_restart(app, config);
 	take_live(app, config);
 	keep_config(app, GIVE(config));
 	pthread_mutex_lock(&app->policies_lock);

@@ -101,6 +101,9 @@ enum err_code page_read(
 {
 	const char *limit = target_query(&x->target, "limit");
 	page_out->cursor = target_query(&x->target, "cursor");
+	/* That of a client at its first page. */
+	if (page_out->cursor != NULL && page_out->cursor[0] == '\0')
+		page_out->cursor = NULL;
 	page_out->limit = PAGE_DEFAULT;
 	if (limit != NULL && !parse_limit(limit, &page_out->limit))
 		return err_refuse(err, ERR_BAD_FIELD,

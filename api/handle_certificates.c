@@ -116,7 +116,12 @@ static enum err_code read_query(struct exchange *x,
 		    err_quote_str(query->cluster));
 	if (query->cluster == NULL)
 		query->cluster = x->caller.cluster;
-	return authn_may(x, PERM_CERT_READ, query->cluster, err);
+	code = authn_may(x, PERM_CERT_READ, query->cluster, err);
+	if (code != ERR_OK || query->cluster == NULL)
+		return code;
+	/* An empty list would pass for a cluster without certificates. */
+	OWNED(cluster) cluster = NULL;
+	return cluster_get(x->app->store, query->cluster, &cluster, err);
 }
 
 enum err_code handle_certificate_list(struct exchange *x, struct err *err)

@@ -9,8 +9,10 @@
 #include "api/view.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "policies/overlap.h"
 
 #define REASON_CESSATION_OF_OPERATION 5	/* RFC 5280 5.3.1 */
+#define WARNINGS_MAX 16
 #define RETIRE_PAGE 100		/* certificates or tokens of one commit */
 /* Valid certificates are counted to this bound. */
 #define COUNT_PAGES_MAX 100
@@ -108,15 +110,27 @@ static enum err_code parse_cluster(const struct exchange *x,
 	return cluster_parse(&request, cluster_out, err);
 }
 
+static void add_warning(const char *text, void *arg)
+{
+	json_array_append_new(arg, view_text(text));
+}
+
+/* Clusters that share names are made on purpose, sometimes. */
 enum err_code handle_cluster_create(struct exchange *x, struct err *err)
 {
 	OWNED(cluster) cluster = NULL;
+	OWNED_JSON(warnings) = json_array();
 	enum err_code code = parse_cluster(x, &cluster, err);
+	if (code == ERR_OK)
+		code = overlap_find(x->app->store, cluster, WARNINGS_MAX,
+		    add_warning, warnings, err);
 	if (code == ERR_OK)
 		code = commit_new(x, cluster, err);
 	if (code != ERR_OK)
 		return code;
 	OWNED_JSON(json) = view_cluster(cluster);
+	if (json_array_size(warnings) > 0)
+		json_object_set(json, "warnings", warnings);
 	reply_json(&x->reply, MHD_HTTP_CREATED, json);
 	return ERR_OK;
 }

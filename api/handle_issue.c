@@ -56,7 +56,15 @@ static void enrolment_end(struct enrolment *it)
 static enum err_code check_profile(
     const struct exchange *x, const struct enrolment *it, struct err *err)
 {
-	if (x->token == NULL || token_allows_profile(x->token, it->profile))
+	if (x->token == NULL)
+		return ERR_OK;
+	if (x->token->profiles_count == 0 &&
+	    policy_wants_named_token(it->policy, it->profile))
+		return err_refuse(err, ERR_POLICY,
+		    "A bootstrap token for profile \"%s\" has to name it "
+		    "(token create --profile)",
+		    err_quote_str(it->profile));
+	if (token_allows_profile(x->token, it->profile))
 		return ERR_OK;
 	return err_refuse(err, ERR_POLICY,
 	    "The bootstrap token was not made for profile \"%s\"",
@@ -82,9 +90,9 @@ static enum err_code judge(
 	drop_judgement(it);
 	it->policies = app_policies(x->app);
 	if ((code = api_active_cluster(x, &it->cluster, err)) != ERR_OK ||
-	    (code = check_profile(x, it, err)) != ERR_OK ||
 	    (code = policy_set_get(it->policies, it->cluster->policy,
 		 &it->policy, err)) != ERR_OK ||
+	    (code = check_profile(x, it, err)) != ERR_OK ||
 	    (code = find_issuer(x, it, err)) != ERR_OK)
 		return code;
 	const struct policy_question question = {
@@ -271,7 +279,8 @@ static enum err_code enrol(
 		return code;
 	x->reply.status = it->repeated ? MHD_HTTP_OK : MHD_HTTP_CREATED;
 	x->reply.type = "application/json";
-	view_issued(&x->reply.body, it->issuers, it->issued);
+	view_issued(&x->reply.body, it->issuers, it->issued,
+	    it->repeated);
 	return ERR_OK;
 }
 

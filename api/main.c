@@ -59,8 +59,6 @@ static error_t take_option(int key, char *value, struct argp_state *state)
 	case ARGP_KEY_END:
 		if (arguments->config == NULL)
 			arguments->config = getenv("SIGNET_CONFIG");
-		if (arguments->config == NULL)
-			argp_error(state, "--config FILE is missing");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -204,6 +202,16 @@ static int check(const struct config *config, bool json)
 	return EXIT_DONE;
 }
 
+static enum err_code load(
+    const char *path, struct config **config_out, struct err *err)
+{
+	if (path == NULL || path[0] == '\0')
+		return err_refuse(err, ERR_CONFIG,
+		    "no configuration: name one with --config or in "
+		    "SIGNET_CONFIG, or make one with 'signet init'");
+	return config_load(path, config_out, err);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct argp parser = {options, take_option, NULL,
@@ -218,7 +226,7 @@ int main(int argc, char **argv)
 		return EXIT_FAILED;
 	argp_err_exit_status = EXIT_WRONG_USE;
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
-	if (config_load(arguments.config, &config, &err) != ERR_OK)
+	if (load(arguments.config, &config, &err) != ERR_OK)
 		return fail(&err);
 	log_open(STDERR_FILENO, "signetd", config->log_level);
 	if (arguments.check)

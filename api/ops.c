@@ -143,6 +143,24 @@ static void write_jobs(const struct app *app, struct buf *out)
 	}
 }
 
+static void write_sign_durations(
+    const struct hsm_stats *stats, struct buf *out)
+{
+	static const char name[] = "signet_hsm_sign_duration_seconds";
+	unsigned long long total = 0;
+	metrics_head(out, name, "histogram",
+	    "Time of signatures by the token, waiting for a worker included.");
+	for (size_t i = 0; i < HSM_SIGN_CLASSES - 1; i++) {
+		total += stats->signatures[i];
+		buf_printf(out, "%s_bucket{le=\"%g\"} %llu\n", name,
+		    (double)hsm_sign_bounds_us[i] / 1e6, total);
+	}
+	total += stats->signatures[HSM_SIGN_CLASSES - 1];
+	buf_printf(out,
+	    "%s_bucket{le=\"+Inf\"} %llu\n%s_sum %.6f\n%s_count %llu\n", name,
+	    total, name, (double)stats->sign_us / 1e6, name, total);
+}
+
 static void write_hsm(const struct app *app, struct buf *out)
 {
 	struct hsm_stats stats;
@@ -160,6 +178,7 @@ static void write_hsm(const struct app *app, struct buf *out)
 	    stats.operations);
 	total(out, "signet_hsm_failures_total", "Operations that failed.",
 	    stats.failures);
+	write_sign_durations(&stats, out);
 }
 
 static void write_store(const struct app *app, struct buf *out)

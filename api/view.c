@@ -334,7 +334,7 @@ static void put_roots(struct buf *pem, const struct issuer_set *issuers)
 
 /* The hot answer: written straight, without a tree in between. */
 void view_issued(struct buf *out, const struct issuer_set *issuers,
-    const struct certificate *certificate)
+    const struct certificate *certificate, bool repeated)
 {
 	char serial[2 * SERIAL_MAX + 1];
 	char before[CLOCK_TEXT_SIZE], after[CLOCK_TEXT_SIZE];
@@ -358,8 +358,9 @@ void view_issued(struct buf *out, const struct issuer_set *issuers,
 	put_pem(out, "ca", &pem);
 	buf_printf(out,
 	    ",\"not_before\":\"%s\",\"not_after\":\"%s\","
-	    "\"renew_after\":\"%s\"}",
+	    "\"renew_after\":\"%s\",\"repeated\":%s}",
 	    clock_format(certificate->not_before, before),
 	    clock_format(certificate->not_after, after),
-	    clock_format(certificate->renew_after, renew));
+	    clock_format(certificate->renew_after, renew),
+	    repeated ? "true" : "false");
 }

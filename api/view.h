@@ -24,9 +24,10 @@ json_t *view_policy(const struct policy *policy, bool with_text);
 /* {"items": ITEMS, "next": NEXT}; takes ITEMS over; NEXT NULL: the last. */
 json_t *view_list(json_t *items, const char *next);
 
-/* The answer to who asked for a certificate: itself, chain and roots. */
+/* The answer to who asked for a certificate: itself, chain and roots.  REPEATED:
+ * it was made for the same request before. */
 void view_issued(struct buf *out, const struct issuer_set *issuers,
-    const struct certificate *certificate);
+    const struct certificate *certificate, bool repeated);
 
 /* A JSON string; octets that are not UTF-8 are written as \xNN. */
 json_t *view_text(const char *text);

@@ -60,12 +60,19 @@ enum err_code json_parse(struct bytes text, json_t **json_out, struct err *err)
 	/* jansson takes NULL for a wrong call, not for an empty text. */
 	json = json_loadb(text.len == 0 ? "" : (const char *)text.data,
 	    text.len, JSON_REJECT_DUPLICATES, &why);
-	if (json == NULL)
+	if (json != NULL) {
+		*json_out = json;
+		return ERR_OK;
+	}
+	if (json_error_code(&why) == json_error_null_character ||
+	    json_error_code(&why) == json_error_null_byte_in_key)
 		return err_refuse(err, ERR_BAD_REQUEST,
-		    "line %d, column %d: not valid JSON: %s", why.line,
-		    why.column, err_quote_str(why.text));
-	*json_out = json;
-	return ERR_OK;
+		    "line %d, column %d: a string holds the character NUL "
+		    "(\\u0000), which no field takes",
+		    why.line, why.column);
+	return err_refuse(err, ERR_BAD_REQUEST,
+	    "line %d, column %d: not valid JSON: %s", why.line, why.column,
+	    err_quote_str(why.text));
 }
 
 static const char *type_name(const json_t *value)

@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include "base/err.h"
 
-enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR };
+/* LOG_SILENT is for commands that say themselves what failed; no word of a
+ * configuration means it. */
+enum log_level { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_SILENT };
 
 /* Settings hold for the process; call before other threads start. */
 void log_open(int fd, const char *program, enum log_level level);

@@ -194,6 +194,12 @@ int cert_issue_run(const struct options *options)
 
 	if (code != ERR_OK)
 		return session_end(options, code, &err);
+	if (json_is_true(json_object_get(answer, "repeated")))
+		fprintf(stderr,
+		    "The same request was answered before: this is the "
+		    "certificate of then%s.\n",
+		    options_has(options, "ttl") ? ", and --ttl is not applied"
+						: "");
 	if (session_wants_json(options)) {
 		output_object(answer, details, true);
 		return EXIT_DONE;

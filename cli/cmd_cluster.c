@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <stdio.h>
+
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
@@ -43,6 +45,38 @@ const struct option_spec cluster_create_options[] = {
     {0},
 };
 
+static void warn(const json_t *warnings)
+{
+	size_t i;
+	json_t *warning;
+
+	json_array_foreach (warnings, i, warning) {
+		OWNED_BUF(line);
+
+		output_escape(&line, json_string_value(warning));
+		fprintf(stderr,
+		    "Warning: %.*s: each can have certificates for it.\n",
+		    (int)line.len, (const char *)line.data);
+	}
+}
+
+static int create(const struct options *options, const json_t *body)
+{
+	OWNED(client) client = NULL;
+	OWNED_JSON(answer) = NULL;
+	struct err err = {0};
+	enum err_code code;
+
+	if ((code = session_open(options, &client, &err)) == ERR_OK)
+		code = client_call(
+		    client, "POST", "/clusters", body, &answer, &err);
+	if (code != ERR_OK)
+		return session_end(options, code, &err);
+	warn(json_object_get(answer, "warnings"));
+	output_object(answer, details, session_wants_json(options));
+	return EXIT_DONE;
+}
+
 int cluster_create_run(const struct options *options)
 {
 	OWNED_JSON(body) = json_object();
@@ -53,7 +87,7 @@ int cluster_create_run(const struct options *options)
 	call_set_texts(body, "dns", options, "dns");
 	call_set_texts(body, "ip", options, "ip");
 	call_set_texts(body, "from", options, "from");
-	return call_object(options, "POST", "/clusters", body, details);
+	return create(options, body);
 }
 
 const struct option_spec cluster_set_options[] = {

@@ -151,6 +151,8 @@ int doctor_run(const struct options *options)
 	struct err err = {0};
 	enum err_code code = session_config(options, &config, &err);
 
+	/* Each failure is a line of the report. */
+	log_set_level(LOG_SILENT);
 	doctor.config = config;
 	if (code == ERR_OK)
 		examine(&doctor);

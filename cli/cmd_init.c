@@ -130,7 +130,7 @@ static enum err_code make_dev_token(
 }
 
 /* The root's key may live in a token of its own. */
-static enum err_code open_tokens(struct instance *instance, struct err *err)
+static enum err_code open_both(struct instance *instance, struct err *err)
 {
 	struct hsm_options options = hsm_options_from(instance->config);
 	const char *root = instance->config->hsm.root_token;
@@ -142,6 +142,15 @@ static enum err_code open_tokens(struct instance *instance, struct err *err)
 		return code;
 	options.token = root;
 	return hsm_open(&options, true, &instance->root_hsm, err);
+}
+
+/* What fails is said by the command, not by the log, too. */
+static enum err_code open_tokens(struct instance *instance, struct err *err)
+{
+	log_set_level(LOG_SILENT);
+	enum err_code code = open_both(instance, err);
+	log_set_level(LOG_WARN);
+	return code;
 }
 
 static enum err_code open_store(struct instance *instance, struct err *err)
@@ -300,16 +309,19 @@ int init_run(const struct options *options)
 	OWNED(ceremony_result) result = NULL;
 	OWNED_STR(dir) = absolute(options_get(options, "dir"));
 	OWNED_STR(pin_file) = absolute(options_get(options, "pin-file"));
-	bool existed = fs_exists(dir), fresh = setup_is_fresh(dir);
+	bool existed = fs_exists(dir);
+	OWNED_FD(lock) = -1;
 	struct setup setup;
 	struct err err = {0};
 	enum err_code code;
 
-	if ((code = read_setup(options, dir, &setup, &err)) == ERR_OK) {
+	if ((code = read_setup(options, dir, &setup, &err)) == ERR_OK)
+		code = setup_lock(dir, &lock, &err);
+	if (code == ERR_OK) {
 		setup.pin_file = pin_file;
 		fprintf(stderr, "Making an instance in %s\n", dir);
 		code = make_instance(options, &setup, &instance, &result, &err);
-		if (code != ERR_OK && fresh) {
+		if (code != ERR_OK) {
 			instance_close(&instance);
 			setup_remove(dir, !existed);
 		}

@@ -2,10 +2,13 @@
 #include "cli/setup.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <openssl/crypto.h>
 #include <openssl/rand.h>
@@ -34,9 +37,35 @@ static bool folder_is_empty(const char *path)
 	return empty;
 }
 
-bool setup_is_fresh(const char *dir)
+static bool is_at(int fd, const char *path)
 {
-	return !fs_exists(dir) || folder_is_empty(dir);
+	struct stat held, there;
+
+	return fstat(fd, &held) == 0 && stat(path, &there) == 0 &&
+	       held.st_ino == there.st_ino && held.st_dev == there.st_dev;
+}
+
+enum err_code setup_lock(const char *dir, int *lock_out, struct err *err)
+{
+	OWNED_FD(fd) = -1;
+	enum err_code code = fs_mkdir(dir, 0700, err);
+
+	if (code != ERR_OK)
+		return code;
+	fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return err_fail(err, ERR_IO, "%s: %m", dir);
+	/* Whoever failed in it may have removed it, and a third made it anew. */
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 || !is_at(fd, dir))
+		return err_refuse(err, ERR_EXISTS,
+		    "another signet init works in %s", dir);
+	if (!folder_is_empty(dir))
+		return err_refuse(err, ERR_EXISTS,
+		    "%s is not an empty folder: choose another, or remove it",
+		    dir);
+	*lock_out = fd;
+	fd = -1;
+	return ERR_OK;
 }
 
 static enum err_code make_folder(const char *dir, struct err *err)
@@ -44,12 +73,6 @@ static enum err_code make_folder(const char *dir, struct err *err)
 	static const char *const below[] = {"tls", "admin", "policies"};
 	enum err_code code;
 
-	if (!setup_is_fresh(dir))
-		return err_refuse(err, ERR_EXISTS,
-		    "%s is not an empty folder: choose another, or remove it",
-		    dir);
-	if ((code = fs_mkdir(dir, 0700, err)) != ERR_OK)
-		return code;
 	for (size_t i = 0; i < ARRAY_LEN(below); i++) {
 		OWNED_STR(path) = fs_join(dir, below[i]);
 		if ((code = fs_mkdir(path, 0700, err)) != ERR_OK)

@@ -31,15 +31,21 @@ struct setup {
 #define SETUP_ROOT "ca.pem"
 
 /*
- * Makes the folder: the policies, the draft of the configuration, and with DEV
- * the PINs and the folder of the token.  The draft becomes the configuration
- * last of all, so that a folder with signet.yaml is a whole instance.
- * Errors: ERR_EXISTS for a folder that is not empty; ERR_USAGE; ERR_IO.
+ * Makes DIR where it is absent and takes it for this process, until *lock_out is
+ * closed: nobody else makes an instance in it meanwhile.
+ * Errors: ERR_EXISTS when another does, or the folder is not empty; ERR_IO.
+ */
+MUST_CHECK enum err_code setup_lock(
+    const char *dir, int *lock_out, struct err *err);
+/*
+ * Fills the folder that setup_lock() took: the policies, the draft of the
+ * configuration, and with DEV the PINs and the folder of the token.  The draft
+ * becomes the configuration last of all, so that a folder with signet.yaml is a
+ * whole instance.
+ * Errors: ERR_USAGE; ERR_IO.
  */
 MUST_CHECK enum err_code setup_folder(const struct setup *setup, struct err *err);
 MUST_CHECK enum err_code setup_finish(const char *dir, struct err *err);
-/* DIR is absent or empty: what will be in it is ours. */
-bool setup_is_fresh(const char *dir);
 /* Removes what is in DIR, and DIR itself: after a failure in a fresh folder. */
 void setup_remove(const char *dir, bool folder_too);
 

@@ -2,9 +2,11 @@
 #include "config.h"
 
 #include <openssl/crypto.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "hsm/object.h"
 #include "hsm/pool.h"
 
@@ -24,7 +26,12 @@ enum {
 
 struct hsm {
 	struct pool *pool;
+	_Atomic uint64_t signatures[HSM_SIGN_CLASSES];
+	_Atomic uint64_t sign_us;
 };
+
+const int64_t hsm_sign_bounds_us[HSM_SIGN_CLASSES - 1] = {50, 100, 250, 500,
+    1000, 2500, 5000, 10000, 25000, 100000, 500000, 2500000};
 
 static enum err_code check_options(
     const struct hsm_options *options, struct err *err)
@@ -86,6 +93,11 @@ void hsm_close(struct hsm *hsm)
 void hsm_stats(struct hsm *hsm, struct hsm_stats *stats_out)
 {
 	pool_stats(hsm->pool, stats_out);
+	for (size_t i = 0; i < HSM_SIGN_CLASSES; i++)
+		stats_out->signatures[i] = atomic_load_explicit(
+		    &hsm->signatures[i], memory_order_relaxed);
+	stats_out->sign_us =
+	    atomic_load_explicit(&hsm->sign_us, memory_order_relaxed);
 }
 
 /* The label that a request to make a key names. */
@@ -227,6 +239,18 @@ enum err_code hsm_generate_secret(struct hsm *hsm, const char *label,
 	return ERR_OK;
 }
 
+static void count_signature(struct hsm *hsm, int64_t us)
+{
+	size_t i = 0;
+
+	while (i < HSM_SIGN_CLASSES - 1 && us > hsm_sign_bounds_us[i])
+		i++;
+	atomic_fetch_add_explicit(
+	    &hsm->signatures[i], 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(
+	    &hsm->sign_us, (uint64_t)us, memory_order_relaxed);
+}
+
 enum err_code hsm_sign(struct hsm *hsm, const char *uri,
     enum hsm_mechanism mechanism, struct bytes data, struct buf *signature,
     struct err *err)
@@ -234,12 +258,16 @@ enum err_code hsm_sign(struct hsm *hsm, const char *uri,
 	const struct field fields[] = {
 	    F_STR(uri), F_U8(mechanism), F_LV(data)};
 	struct call call = CALL(WIRE_SIGN, fields);
+	const int64_t begun = clock_mono_us();
 	enum err_code code;
 
 	if ((code = check_size("Data to sign", data.len, SIGN_MAX, err)) !=
 	    ERR_OK)
 		return code;
-	return run_for_octets(hsm, &call, signature, err);
+	code = run_for_octets(hsm, &call, signature, err);
+	if (code == ERR_OK)
+		count_signature(hsm, clock_mono_us() - begun);
+	return code;
 }
 
 enum err_code hsm_hmac(struct hsm *hsm, const char *uri, struct bytes data,

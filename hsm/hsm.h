@@ -191,11 +191,18 @@ MUST_CHECK enum err_code hsm_check_key(
 /* A worker answers and the token is logged in. */
 MUST_CHECK enum err_code hsm_ping(struct hsm *hsm, struct err *err);
 
+/* Upper bounds, in microseconds, of the classes that signatures fall into by
+ * the time they took, waiting for a worker included; the last class has none. */
+#define HSM_SIGN_CLASSES 13
+extern const int64_t hsm_sign_bounds_us[HSM_SIGN_CLASSES - 1];
+
 struct hsm_stats {
 	unsigned workers;	/* processes alive and logged in */
 	uint64_t restarts;
 	uint64_t operations;
 	uint64_t failures;
+	uint64_t signatures[HSM_SIGN_CLASSES]; /* that succeeded, by time */
+	uint64_t sign_us;	/* taken by them together */
 	bool breaker_open;
 };
 void hsm_stats(struct hsm *hsm, struct hsm_stats *stats_out);

@@ -166,12 +166,12 @@ static enum wire_status open_and_serve(
 		status = token_open(module, &token_options, &token, &fault);
 	if (status == WIRE_OK)
 		return serve_token(worker, options, token);
-	LOG(ERROR, "worker cannot start",
-	    LOG_STR("status", wire_status_name(status)),
-	    LOG_STR("cause", fault.text));
+	/* Whoever started it says so, once. */
 	put_status(worker, 0, status, fault.text);
 	if (!frame_send(worker->fd, &worker->out))
-		LOG(WARN, "nobody listens");
+		LOG(ERROR, "worker cannot start, and nobody listens",
+		    LOG_STR("status", wire_status_name(status)),
+		    LOG_STR("cause", fault.text));
 	return status;
 }
 

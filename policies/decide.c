@@ -187,6 +187,18 @@ static enum err_code check_san(
 	return refuse_name(inquiry, label, name->text, rules);
 }
 
+/* "root" and "root@orders" are one user to those who map names. */
+static bool is_excepted(const struct profile *profile, const char *common_name)
+{
+	size_t len = strcspn(common_name, "@");
+
+	for (size_t i = 0; i < profile->except_count; i++)
+		if (strlen(profile->except[i]) == len &&
+		    strncmp(profile->except[i], common_name, len) == 0)
+			return true;
+	return false;
+}
+
 static enum err_code check_names(const struct inquiry *inquiry)
 {
 	const struct names *names = inquiry->question->names;
@@ -198,6 +210,12 @@ static enum err_code check_names(const struct inquiry *inquiry)
 		if (code != ERR_OK)
 			return code;
 	}
+	if (names->common_name != NULL &&
+	    is_excepted(inquiry->profile, names->common_name))
+		return refuse(inquiry,
+		    "common name \"%s\" is one that this profile never gives: "
+		    "ask for the profile made for it",
+		    err_quote_str(names->common_name));
 	if (names->common_name == NULL ||
 	    rule_allows_cn(rules, &inquiry->scope, names->common_name))
 		return ERR_OK;

@@ -35,11 +35,13 @@ struct file_names {
 	char **dns, **ip, **uri, **common_name, **require;
 	uint32_t dns_count, ip_count, uri_count, common_name_count;
 	uint32_t require_count;
+	char **except;
+	uint32_t except_count;
 	char *wildcards;
 };
 
 struct file_profile {
-	char *name, *description;
+	char *name, *description, *on_request;
 	char **key_types, **key_usage, **extended_key_usage;
 	uint32_t key_types_count, key_usage_count, extended_key_usage_count;
 	struct file_validity validity;
@@ -79,6 +81,7 @@ static const cyaml_schema_field_t names_fields[] = {
 	LIST_FIELD("ip", OPTIONAL, struct file_names, ip, 0),
 	LIST_FIELD("uri", OPTIONAL, struct file_names, uri, 0),
 	LIST_FIELD("common_name", OPTIONAL, struct file_names, common_name, 0),
+	LIST_FIELD("except_common_name", OPTIONAL, struct file_names, except, 0),
 	LIST_FIELD("require", OPTIONAL, struct file_names, require, 0),
 	TEXT_FIELD("wildcards", OPTIONAL, struct file_names, wildcards),
 	CYAML_FIELD_END,
@@ -87,6 +90,8 @@ static const cyaml_schema_field_t names_fields[] = {
 static const cyaml_schema_field_t profile_fields[] = {
 	TEXT_FIELD("name", 0, struct file_profile, name),
 	TEXT_FIELD("description", 0, struct file_profile, description),
+	TEXT_FIELD("named_tokens_only", OPTIONAL, struct file_profile,
+	    on_request),
 	LIST_FIELD("key_types", 0, struct file_profile, key_types, 1),
 	CYAML_FIELD_MAPPING("validity", CYAML_FLAG_DEFAULT, struct file_profile,
 	    validity, validity_fields),
@@ -314,13 +319,13 @@ static enum err_code load_rules(const struct place *place, enum rule_place of,
 	return ERR_OK;
 }
 
-static enum err_code load_wildcards(
-    const struct place *place, const char *text, bool *wildcards_out)
+static enum err_code load_bool(const struct place *place, const char *field,
+    const char *text, bool *value_out)
 {
 	/* Not libcyaml's type: to it every word but four means true. */
-	*wildcards_out = text != NULL && strcmp(text, "true") == 0;
-	if (text != NULL && !*wildcards_out && strcmp(text, "false") != 0)
-		return refuse(place, "names.wildcards",
+	*value_out = text != NULL && strcmp(text, "true") == 0;
+	if (text != NULL && !*value_out && strcmp(text, "false") != 0)
+		return refuse(place, field,
 		    "\"%s\" is neither true nor false", err_quote_str(text));
 	return ERR_OK;
 }
@@ -349,9 +354,17 @@ static enum err_code load_names(const struct place *place,
 		if (code != ERR_OK)
 			return code;
 	}
-	code = load_wildcards(place, from->wildcards, &profile->wildcards);
+	code = load_bool(
+	    place, "names.wildcards", from->wildcards, &profile->wildcards);
 	if (code != ERR_OK)
 		return code;
+	profile->except = mem_zalloc_array(
+	    (size_t)from->except_count + 1, sizeof(*profile->except));
+	while (profile->except_count < from->except_count) {
+		size_t i = profile->except_count++;
+
+		profile->except[i] = mem_strdup(from->except[i]);
+	}
 	return load_words(place, &requires, (struct text_list){
 	    from->require, from->require_count}, &profile->require);
 }
@@ -376,7 +389,9 @@ static enum err_code load_profile(const struct place *place,
 	    from->key_types, from->key_types_count}, &profile->key_types);
 	if (code != ERR_OK)
 		return code;
-	if ((code = load_usages(place, from, profile)) != ERR_OK)
+	if ((code = load_usages(place, from, profile)) != ERR_OK ||
+	    (code = load_bool(place, "named_tokens_only", from->on_request,
+		 &profile->named_only)) != ERR_OK)
 		return code;
 	code = load_validity(place, &from->validity, profile);
 	if (code != ERR_OK)

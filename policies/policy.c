@@ -58,6 +58,9 @@ void policy_free(struct policy *policy)
 		rules_free(&profile->ip);
 		rules_free(&profile->uri);
 		rules_free(&profile->common_name);
+		for (size_t j = 0; j < profile->except_count; j++)
+			free(profile->except[j]);
+		free(profile->except);
 		free(profile->name);
 		free(profile->description);
 	}
@@ -100,6 +103,13 @@ const struct profile *policy_find_profile(
 bool policy_has_profile(const struct policy *policy, const char *profile)
 {
 	return policy_find_profile(policy, profile) != NULL;
+}
+
+bool policy_wants_named_token(const struct policy *policy, const char *profile)
+{
+	const struct profile *found = policy_find_profile(policy, profile);
+
+	return found != NULL && found->named_only;
 }
 
 /* Not changed after loading, but for the count of its users. */

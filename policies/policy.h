@@ -43,6 +43,10 @@ const char *policy_description(const struct policy *policy);
 size_t policy_profile_count(const struct policy *policy);
 const char *policy_profile_name(const struct policy *policy, size_t index);
 bool policy_has_profile(const struct policy *policy, const char *profile);
+/* A token that names no profiles does not count for this one: what it gives is
+ * more than a node needs. */
+bool policy_wants_named_token(
+    const struct policy *policy, const char *profile);
 /* The policy as people read it: every profile, every rule, defaults included;
  * committed as golden text. */
 void policy_print(const struct policy *policy, struct buf *out);

@@ -79,6 +79,17 @@ static void put_profile(struct buf *out, const struct profile *profile)
 	put_rules(out, "IP addresses", &profile->ip);
 	put_rules(out, "URIs", &profile->uri);
 	put_rules(out, "common name", &profile->common_name);
+	if (profile->except_count > 0) {
+		put_label(out, "but never");
+		for (size_t i = 0; i < profile->except_count; i++)
+			buf_printf(out, "%s%s", i > 0 ? ", " : "",
+			    profile->except[i]);
+		buf_put_str(out, "\n");
+	}
+	if (profile->named_only) {
+		put_label(out, "tokens");
+		buf_put_str(out, "only those that name this profile\n");
+	}
 	put_label(out, "required");
 	put_words(out, policy_requires, ARRAY_LEN(policy_requires),
 	    profile->require);

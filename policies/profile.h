@@ -28,6 +28,10 @@ struct profile {
 	uint32_t require;		/* REQUIRE_* */
 	bool wildcards;			/* may a request hold "*." names? */
 	struct rules dns, ip, uri, common_name;
+	/* Common names that no rule allows, alone or before "@". */
+	char **except;
+	size_t except_count;
+	bool named_only;		/* a token must name the profile */
 };
 
 struct policy {

@@ -99,7 +99,9 @@ static void name_of_the_api_stands_once_in_the_configuration(void **state)
 	    .names = {"signet.example.net", "localhost", "signet.example.net"},
 	    .names_count = 3};
 	struct err err = {0};
+	OWNED_FD(lock) = -1;
 
+	assert_ok(setup_lock(dir, &lock, &err), &err);
 	assert_ok(setup_folder(&setup, &err), &err);
 	OWNED_STR(draft) = slurp(dir, SETUP_DRAFT);
 	assert_has(draft, "    - \"192.0.2.7\"\n");

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "policies/overlap.h"
 #include "store/key.h"
 
 static struct cluster_request request_of(const char *name)
@@ -413,9 +414,109 @@ static void a_reason_is_one_line_of_bounded_length(void **state)
 	    cluster, "Schl\xc3\xbcssel entwendet", &err), ERR_OK);
 }
 
+static void patterns_that_have_a_name_in_common_meet(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool meet;
+	} rows[] = {
+	    {"*.a.example", "*.a.example", true},
+	    {"*.a.example", "db.a.example", true},
+	    {"db.a.example", "db.a.example", true},
+	    {"*.a.example", "db.b.example", false},
+	    {"*.a.example", "x.db.a.example", false},
+	    {"*.a.example", "a.example", false},
+	    {"*.a.example", "*.db.a.example", false},
+	    {"db1.a.example", "db2.a.example", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		assert_int_equal(
+		    overlap_dns(rows[i].a, rows[i].b), rows[i].meet);
+		assert_int_equal(
+		    overlap_dns(rows[i].b, rows[i].a), rows[i].meet);
+	}
+}
+
+static void ranges_that_have_an_address_in_common_meet(void **state)
+{
+	static const struct {
+		const char *a, *b;
+		bool meet;
+	} rows[] = {
+	    {"10.1.0.0/16", "10.1.2.3", true},
+	    {"10.1.0.0/16", "10.0.0.0/8", true},
+	    {"10.1.0.0/16", "10.2.0.0/16", false},
+	    {"0.0.0.0/0", "::/0", false},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct cidr a, b;
+		const char *why;
+
+		assert_true(cidr_parse(rows[i].a, &a, &why));
+		assert_true(cidr_parse(rows[i].b, &b, &why));
+		assert_int_equal(overlap_ip(&a, &b), rows[i].meet);
+		assert_int_equal(overlap_ip(&b, &a), rows[i].meet);
+	}
+}
+
+static void count_overlap(const char *text, void *arg)
+{
+	assert_non_null(strstr(text, "*.example.net"));
+	++*(size_t *)arg;
+}
+
+static void other_active_clusters_alone_are_met_and_no_more_than_asked(
+    void **state)
+{
+	static const char *const dns[] = {"*.example.net"};
+	struct fixture *fixture = *state;
+	struct cluster_request request = request_of("mine");
+	OWNED(cluster) mine = NULL;
+	char name[] = "c0";
+	size_t found = 0;
+
+	request.dns = dns;
+	request.dns_count = 1;
+	for (; name[1] < '4'; name[1]++) {
+		OWNED(cluster) cluster = NULL;
+		OWNED(batch) batch = batch_new();
+
+		request.name = name;
+		assert_int_equal(cluster_parse(
+				     &request, &cluster, &fixture->err),
+		    ERR_OK);
+		cluster_create(batch, cluster);
+		assert_commit(fixture->store, batch);
+	}
+	OWNED(cluster) gone = get(fixture, "c0");
+	OWNED(batch) batch = batch_new();
+	cluster_retire(batch, gone);
+	assert_commit(fixture->store, batch);
+	request.name = "c1";
+	assert_int_equal(
+	    cluster_parse(&request, &mine, &fixture->err), ERR_OK);
+	assert_int_equal(overlap_find(fixture->store, mine, 9, count_overlap,
+			     &found, &fixture->err),
+	    ERR_OK);
+	assert_int_equal(found, 2);
+	found = 0;
+	assert_int_equal(overlap_find(fixture->store, mine, 1, count_overlap,
+			     &found, &fixture->err),
+	    ERR_OK);
+	assert_int_equal(found, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(patterns_that_have_a_name_in_common_meet),
+		cmocka_unit_test(ranges_that_have_an_address_in_common_meet),
+		TEST_STORE(
+		    other_active_clusters_alone_are_met_and_no_more_than_asked),
 		cmocka_unit_test(a_good_request_is_a_cluster_in_normal_form),
 		cmocka_unit_test(a_name_that_is_no_label_is_refused),
 		cmocka_unit_test(a_pattern_that_could_cover_too_much_is_refused),

@@ -216,10 +216,34 @@ static void what_shows_a_peer_no_client_can_get(void **state)
 	assert_accepts(peer, "CN=etcd-peer@orders", "IP:10.1.0.1");
 	assert_refuses(peer, names_of("CN=etcd-peer@billing", "IP:10.1.0.1"),
 	    "etcd-peer@orders");
-	assert_accepts(client, "CN=root");
+	assert_accepts(client, "CN=app");
 	assert_refuses(client, names_of("CN=etcd-peer@orders"), "common name");
 	assert_refuses(client,
 	    names_of("CN=app", "URI:signet://orders/etcd/peer"), "URI");
+}
+
+/* Who may do everything is asked for by a profile, which a token must name. */
+static void a_privileged_name_needs_the_profile_made_for_it(void **state)
+{
+	ASKING(client, "etcd", "client");
+	ASKING(root, "etcd", "root");
+	ASKING(role, "postgresql", "client");
+	ASKING(superuser, "postgresql", "superuser");
+
+	(void)state;
+	assert_refuses(client, names_of("CN=root"), "never gives");
+	assert_refuses(client, names_of("CN=root@orders"), "never gives");
+	assert_accepts(client, "CN=rooty");
+	assert_accepts(root, "CN=root");
+	assert_accepts(root, "CN=root@orders");
+	assert_refuses(root, names_of("CN=app"), "root");
+	assert_refuses(role, names_of("CN=postgres"), "never gives");
+	assert_refuses(role, names_of("CN=replicator"), "never gives");
+	assert_accepts(superuser, "CN=postgres");
+	assert_true(policy_wants_named_token(root.question.policy, "root"));
+	assert_true(policy_wants_named_token(superuser.question.policy, "superuser"));
+	assert_false(policy_wants_named_token(client.question.policy, "client"));
+	assert_false(policy_wants_named_token(client.question.policy, "unheard-of"));
 }
 
 static void a_literal_common_name_is_itself_alone(void **state)
@@ -564,6 +588,8 @@ int main(void)
 		cmocka_unit_test(a_host_name_as_common_name_is_one_of_the_sans),
 		cmocka_unit_test(a_role_as_common_name_is_an_identifier),
 		cmocka_unit_test(what_shows_a_peer_no_client_can_get),
+		cmocka_unit_test(
+		    a_privileged_name_needs_the_profile_made_for_it),
 		cmocka_unit_test(a_literal_common_name_is_itself_alone),
 		cmocka_unit_test(names_that_a_profile_requires_must_be_there),
 		cmocka_unit_test(usages_fit_the_type_of_the_key),

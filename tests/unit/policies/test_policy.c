@@ -38,7 +38,7 @@ static void a_policy_lists_its_profiles(void **state)
 	(void)state;
 	assert_int_equal(policy_set_get(set, "etcd", &policy, &err), ERR_OK);
 	assert_string_equal(policy_description(policy), "etcd clusters");
-	assert_int_equal(policy_profile_count(policy), 3);
+	assert_int_equal(policy_profile_count(policy), 4);
 	assert_string_equal(policy_profile_name(policy, 0), "peer");
 	assert_string_equal(policy_profile_name(policy, 2), "client");
 	assert_true(policy_has_profile(policy, "server"));
