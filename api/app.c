@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "ca/ceremony.h"
+#include "ca/storekey.h"
 #include "hsm/hsm.h"
 
 /* The public listener's share of threads and queue: one in eight. */
@@ -91,7 +92,11 @@ static enum err_code open_store(const struct config *config, bool read_only,
 static enum err_code open_hsm(struct app *app, struct err *err)
 {
 	const struct hsm_options options = hsm_options_from(app->config);
-	return hsm_open(&options, false, &app->hsm, err);
+	/* Without the token the store does not open. */
+	enum err_code code = hsm_open(&options, true, &app->hsm, err);
+	if (code != ERR_OK)
+		return code;
+	return storekey_unseal(app->store, app->hsm, err);
 }
 
 static enum err_code open_keyring(struct app *app, struct err *err)

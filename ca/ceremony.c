@@ -13,6 +13,7 @@
 #include "ca/node.h"
 #include "ca/notary.h"
 #include "ca/responder.h"
+#include "ca/storekey.h"
 #include "store/audit.h"
 
 #define YEAR (365 * INT64_C(86400))
@@ -267,7 +268,10 @@ static enum err_code make_and_record(
 	    (code = make_keys(ceremony, err)) != ERR_OK ||
 	    (code = certify(ceremony, err)) != ERR_OK)
 		return code;
-	return record(ceremony, batch, err);
+	tell(ceremony, "sealing the store");
+	code = storekey_seal(
+	    ceremony->store, ceremony->hsm, ceremony->wrap_uri, err);
+	return code == ERR_OK ? record(ceremony, batch, err) : code;
 }
 
 /* The labels were free before, so what is to be removed is just these. */

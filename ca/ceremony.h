@@ -39,7 +39,8 @@ DEFINE_CLEANUP(ceremony_result, ceremony_result_free)
  * Runs the ceremony: root key and self-signed root by ROOT_HSM; issuing CA,
  * services CA, OCSP responder keys, notary, root KEK and MAC key by HSM (both may be the
  * same); issuers, first CRLs (the root's too) and key URIs into STORE, with
- * audit entries.  The store must be empty of issuers.  All keys are made first,
+ * audit entries.  The store, empty of issuers and opened for writing by no other
+ * thread, is sealed before anything is put into it.  All keys are made first,
  * then all is recorded in one commit; when it fails before, the log names the
  * objects that it has made in the token.  The responders' certificates come
  * last; the server makes up for them where that fails.

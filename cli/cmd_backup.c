@@ -2,65 +2,95 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "base/config.h"
 #include "base/fs.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/setup.h"
+#include "cli/unlock.h"
 #include "store/audit.h"
 
 static const struct column columns[] = {
     {"backup", "backup"},
     {"store", "store"},
     {"audit entries", "audit_sequence"},
+    {"sealed rows", "seal"},
     {0},
 };
 
 const struct option_spec backup_options[] = {{0}};
 
+/* What is told of a copy. */
+struct copied {
+	uint64_t entries;
+	const char *seal;
+};
+
+/* A backup is made also while the token is away: then its rows are copied as
+ * they lie, sealed, and nobody can say more of them. */
+static enum err_code unlock_if_possible(const struct config *config,
+    struct store *store, const char **seal_out, struct err *err)
+{
+	enum err_code code = unlock_store(config, store, err);
+	bool sealed;
+
+	if (code == ERR_HSM_UNAVAILABLE) {
+		fprintf(stderr, "signet: the token is out of reach: the rows "
+		    "are copied, but not verified\n");
+		*seal_out = "not verified";
+		return ERR_OK;
+	}
+	if (code != ERR_OK)
+		return code;
+	code = unlock_is_sealed(store, &sealed, err);
+	*seal_out = sealed ? "verified" : "not sealed";
+	return code;
+}
+
 static enum err_code copy_store(
-    const struct options *options, uint64_t *entries, struct err *err)
+    const struct options *options, struct copied *copied, struct err *err)
 {
 	OWNED(config) config = NULL;
 	OWNED(store) store = NULL;
 	struct audit_head head;
 	enum err_code code;
 
-	if ((code = session_config(options, &config, err)) != ERR_OK)
-		return code;
-	struct store_options where = {.path = config->store.path,
-	    .map_size = config->store.map_size_mib << 20,
-	    .read_only = true};
-	if ((code = store_open(&where, &store, err)) != ERR_OK ||
+	if ((code = session_config(options, &config, err)) != ERR_OK ||
+	    (code = unlock_open(config, true, &store, err)) != ERR_OK ||
+	    (code = unlock_if_possible(
+		 config, store, &copied->seal, err)) != ERR_OK ||
 	    (code = audit_head(store, &head, err)) != ERR_OK)
 		return code;
 	fprintf(stderr, "copying the store and verifying the copy …\n");
-	*entries = head.sequence;
+	copied->entries = head.sequence;
 	return store_backup(store, options_arg(options, 0), err);
 }
 
 static int report(const struct options *options, const char *field,
-    const char *path, uint64_t entries)
+    const char *path, const struct copied *copied)
 {
 	OWNED_JSON(answer) = json_object();
 
 	json_object_set_new(answer, field, json_string(path));
-	if (entries > 0)
+	if (copied->entries > 0)
 		json_object_set_new(answer, "audit_sequence",
-		    json_integer((json_int_t)entries));
+		    json_integer((json_int_t)copied->entries));
+	json_object_set_new(answer, "seal", json_string(copied->seal));
 	output_object(answer, columns, session_wants_json(options));
 	return EXIT_DONE;
 }
 
 int backup_run(const struct options *options)
 {
-	uint64_t entries = 0;
+	struct copied copied = {0};
 	struct err err = {0};
-	enum err_code code = copy_store(options, &entries, &err);
+	enum err_code code = copy_store(options, &copied, &err);
 
 	if (code != ERR_OK)
 		return session_end(options, code, &err);
-	return report(options, "backup", options_arg(options, 0), entries);
+	return report(options, "backup", options_arg(options, 0), &copied);
 }
 
 const struct option_spec restore_options[] = {
@@ -69,8 +99,32 @@ const struct option_spec restore_options[] = {
     {0},
 };
 
+/* A store that the instance's token does not open would serve nobody. */
+static enum err_code check_backup(const char *file, const char *dir,
+    const char **seal_out, struct err *err)
+{
+	OWNED_STR(path) = fs_join(dir, SETUP_CONFIG);
+	OWNED(config) config = NULL;
+	OWNED(store) copy = NULL;
+	uint64_t rows;
+	bool sealed;
+	enum err_code code;
+
+	*seal_out = "not verified";
+	if (!fs_exists(file) || !fs_exists(path))
+		return ERR_OK;
+	if ((code = config_load(path, &config, err)) != ERR_OK ||
+	    (code = store_open_copy(file, &copy, err)) != ERR_OK ||
+	    (code = unlock_is_sealed(copy, &sealed, err)) != ERR_OK ||
+	    (code = unlock_store(config, copy, err)) != ERR_OK)
+		return code;
+	*seal_out = sealed ? "verified" : "not sealed";
+	return sealed ? store_verify(copy, &rows, err) : ERR_OK;
+}
+
 int restore_run(const struct options *options)
 {
+	struct copied copied = {0};
 	const char *dir = options_get(options, "dir");
 	OWNED_STR(path) = fs_join(dir, "store");
 	bool existed = fs_exists(dir);
@@ -79,6 +133,9 @@ int restore_run(const struct options *options)
 	enum err_code code = fs_mkdir(dir, 0700, &err);
 
 	if (code == ERR_OK)
+		code = check_backup(
+		    options_arg(options, 0), dir, &copied.seal, &err);
+	if (code == ERR_OK)
 		code = store_restore(options_arg(options, 0), path, &err);
 	if (code != ERR_OK) {
 		/* It stays when anything is in it. */
@@ -86,5 +143,5 @@ int restore_run(const struct options *options)
 			(void)rmdir(dir);
 		return session_end(options, code, &err);
 	}
-	return report(options, "store", path, 0);
+	return report(options, "store", path, &copied);
 }

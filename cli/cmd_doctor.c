@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "ca/storekey.h"
 #include "cli/commands.h"
 #include "cli/doctor.h"
 #include "cli/exit.h"
@@ -109,6 +110,15 @@ static int report(const struct doctor *doctor)
 	return counts[HEALTH_UNKNOWN] > 0 ? EXIT_TEMPORARY : EXIT_DONE;
 }
 
+static void open_token(struct doctor *doctor)
+{
+	struct hsm_options options = hsm_options_from(doctor->config);
+
+	options.workers = 1;
+	if (hsm_open(&options, true, &doctor->hsm, &doctor->hsm_err) != ERR_OK)
+		doctor->hsm = NULL;
+}
+
 /* Beside a server that runs, which goes on writing. */
 static void open_store(struct doctor *doctor)
 {
@@ -119,7 +129,16 @@ static void open_store(struct doctor *doctor)
 	};
 	struct err err = {0};
 
-	if (store_open(&options, &doctor->store, &err) == ERR_OK &&
+	enum err_code code = store_open(&options, &doctor->store, &err);
+
+	if (code == ERR_OK && doctor->hsm == NULL) {
+		doctor_say(doctor, "store", HEALTH_UNKNOWN,
+		    "see what is said of the token",
+		    "the store opens by the token, which does not");
+		return;
+	}
+	if (code == ERR_OK &&
+	    storekey_unseal(doctor->store, doctor->hsm, &err) == ERR_OK &&
 	    issuer_set_load(doctor->store, NULL, &doctor->issuers, &err) ==
 		ERR_OK)
 		return;
@@ -133,6 +152,7 @@ static void examine(struct doctor *doctor)
 	doctor_say(doctor, "config", HEALTH_OK, NULL, "%s is well-formed",
 	    doctor->config->path);
 	doctor_check_host(doctor);
+	open_token(doctor);
 	open_store(doctor);
 	doctor_check_clock(doctor);
 	doctor_check_token(doctor);
@@ -141,6 +161,7 @@ static void examine(struct doctor *doctor)
 	doctor_check_server(doctor);
 	issuer_set_free(doctor->issuers);
 	store_close(doctor->store);
+	hsm_close(doctor->hsm);
 }
 
 int doctor_run(const struct options *options)

@@ -17,6 +17,10 @@ COMMAND(doctor);
 COMMAND(backup);
 COMMAND(restore);
 
+COMMAND(store_seal);
+COMMAND(store_rekey);
+COMMAND(store_verify);
+
 COMMAND(cluster_create);
 COMMAND(cluster_list);
 COMMAND(cluster_show);

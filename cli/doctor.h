@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "ca/issuer.h"
 #include "cli/options.h"
+#include "hsm/hsm.h"
 
 enum health {
 	HEALTH_OK,
@@ -19,6 +20,8 @@ enum health {
 struct doctor {
 	const struct options *options;
 	const struct config *config;
+	struct hsm *hsm; /* one worker; NULL when the token does not open ... */
+	struct err hsm_err; /* ... and why: it is tried once */
 	struct store *store; /* read-only; NULL when it does not open */
 	struct issuer_set *issuers; /* NULL without a store; no signers */
 	json_t *checks; /* array of what was found */

@@ -66,10 +66,16 @@ static void check_meta_key(
 	    "the records name no %s: %s", what, doctor_why(&err));
 }
 
+/* Those that the records name in the clear, and where the store opens, all: it
+ * does not where the KMS root is not safe. */
 static void check_keys(struct bench *bench)
 {
 	const struct issuer_set *issuers = bench->doctor->issuers;
 
+	check_meta_key(bench, "the KMS root", META_WRAP_KEY_URI);
+	check_meta_key(bench, "the KMS MAC", META_MAC_KEY_URI);
+	if (issuers == NULL)
+		return;
 	for (size_t i = 0; i < issuer_set_count(issuers); i++) {
 		const struct issuer *issuer = issuer_set_at(issuers, i);
 		OWNED_STR(responder) =
@@ -81,8 +87,6 @@ static void check_keys(struct bench *bench)
 		check_key(bench, issuer->id, issuer->key_uri);
 		check_key(bench, responder, issuer->responder_uri);
 	}
-	check_meta_key(bench, "the KMS root", META_WRAP_KEY_URI);
-	check_meta_key(bench, "the KMS MAC", META_MAC_KEY_URI);
 	if (bench->bad == 0)
 		doctor_say(bench->doctor, "keys", HEALTH_OK, NULL,
 		    "all %u keys that Signet uses are in the token, with safe "
@@ -131,24 +135,23 @@ static void check_root(struct doctor *doctor, const struct hsm_options *options)
 void doctor_check_token(struct doctor *doctor)
 {
 	struct hsm_options options = hsm_options_from(doctor->config);
-	struct bench bench = {.doctor = doctor};
-	struct err err = {0};
+	struct bench bench = {.doctor = doctor, .hsm = doctor->hsm};
 
 	options.workers = 1;
 	check_mechanisms(doctor, &options);
-	if (hsm_open(&options, true, &bench.hsm, &err) != ERR_OK) {
+	if (doctor->hsm == NULL) {
 		doctor_say(doctor, "token",
-		    err.code == ERR_CONFIG ? HEALTH_FAIL : HEALTH_UNKNOWN,
+		    doctor->hsm_err.code == ERR_CONFIG ? HEALTH_FAIL : HEALTH_UNKNOWN,
 		    "look at hsm.module, hsm.token and hsm.pin_file; a wrong "
 		    "PIN counts, so do not try it again and again",
-		    "the token cannot be used: %s", doctor_why(&err));
+		    "the token cannot be used: %s",
+		    doctor_why(&doctor->hsm_err));
 		return;
 	}
 	doctor_say(doctor, "token", HEALTH_OK, NULL,
 	    "the token is reached and takes the PIN");
-	if (doctor->issuers != NULL) {
+	if (doctor->store != NULL)
 		check_keys(&bench);
+	if (doctor->issuers != NULL)
 		check_root(doctor, &options);
-	}
-	hsm_close(bench.hsm);
 }

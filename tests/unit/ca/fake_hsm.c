@@ -41,6 +41,7 @@ struct hsm {
 	void *hook_arg;
 	unsigned signatures;
 	EVP_PKEY *other;	/* the key that FAKE_OTHER_KEY signs with */
+	uint8_t id[16];		/* tells its blobs from those of another */
 };
 
 static void must(bool holds, const char *what)
@@ -58,6 +59,7 @@ struct hsm *fake_hsm_new(void)
 	pthread_mutex_init(&hsm->lock, NULL);
 	hsm->other = EVP_EC_gen("P-256");
 	must(hsm->other != NULL, "EVP_EC_gen");
+	must(RAND_bytes(hsm->id, sizeof(hsm->id)) == 1, "RAND_bytes");
 	return hsm;
 }
 
@@ -428,6 +430,60 @@ enum err_code hsm_random(
 	if (code == ERR_OK)
 		must(RAND_bytes(buf_extend(out, len), (int)len) == 1, "RAND");
 	return code;
+}
+
+/* A blob that only this token knows; there is no key behind it. */
+enum err_code hsm_kek_new(
+    struct hsm *hsm, const char *root, struct buf *blob, struct err *err)
+{
+	enum err_code code = hsm_check_key(hsm, root, err);
+
+	if (code == ERR_OK)
+		buf_put(blob, hsm->id, sizeof(hsm->id));
+	return code;
+}
+
+static enum err_code check_kek(
+    struct hsm *hsm, const struct hsm_kek *kek, struct err *err)
+{
+	enum err_code code = hsm_check_key(hsm, kek->root, err);
+
+	if (code == ERR_OK && !bytes_equal(kek->blob, BYTES_OF(hsm->id)))
+		return err_fail(err, ERR_HSM_REFUSED, "fake: unwrapping");
+	return code;
+}
+
+/* "Sealed" is the AAD, and then the octets themselves. */
+enum err_code hsm_data_key(struct hsm *hsm, const struct hsm_kek *kek,
+    struct bytes aad, size_t len, struct secret **plaintext_out,
+    struct buf *sealed, struct err *err)
+{
+	OWNED(secret) plaintext = secret_new(len);
+	enum err_code code = check_kek(hsm, kek, err);
+
+	if (code != ERR_OK)
+		return code;
+	must(RAND_bytes(secret_data(plaintext), (int)len) == 1, "RAND_bytes");
+	buf_put_lv(sealed, aad);
+	buf_put_bytes(sealed, secret_bytes(plaintext));
+	*plaintext_out = GIVE(plaintext);
+	return ERR_OK;
+}
+
+enum err_code hsm_open_sealed(struct hsm *hsm, const struct hsm_kek *kek,
+    struct bytes aad, struct bytes sealed, struct secret **plaintext_out,
+    struct err *err)
+{
+	struct reader reader = reader_over(sealed);
+	struct bytes bound = reader_lv(&reader);
+	enum err_code code = check_kek(hsm, kek, err);
+
+	if (code != ERR_OK)
+		return code;
+	if (reader.failed || reader.left == 0 || !bytes_equal(bound, aad))
+		return err_refuse(err, ERR_UNWRAP, "fake: the tag does not fit");
+	*plaintext_out = secret_copy(reader.next, reader.left);
+	return ERR_OK;
 }
 
 enum err_code hsm_check_key(struct hsm *hsm, const char *uri, struct err *err)

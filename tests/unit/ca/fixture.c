@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/ca/fixture.h"
 
+#include <openssl/crypto.h>
 #include <openssl/rand.h>
 #include <openssl/x509.h>
 #include <stdio.h>
@@ -29,6 +30,9 @@ struct fixture *fixture_new(void)
 	strcpy(fixture->dir, "/tmp/signet-ca-XXXXXX");
 	if (mkdtemp(fixture->dir) == NULL)
 		abort();
+	/* Unless the test's main has done so. */
+	if (CRYPTO_secure_malloc_initialized() != 1)
+		must(secret_heap_open(1 << 20, &err));
 	must(store_open(&(struct store_options){.path = fixture->dir,
 	    .map_size = 64 << 20, .create = true}, &fixture->store, &err));
 	fixture->hsm = fake_hsm_new();
