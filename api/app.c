@@ -4,6 +4,7 @@
 #include "base/log.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 #include "api/auditor.h"
 #include "base/clock.h"
 #include "base/fs.h"
@@ -119,15 +120,30 @@ static unsigned part_of(unsigned whole, unsigned least)
 	return part < least ? least : part;
 }
 
+/* As many as can run at once: what waits costs no thread. */
+static unsigned job_threads(unsigned at_once)
+{
+	long processors = sysconf(_SC_NPROCESSORS_ONLN);
+	unsigned threads = processors < 1 ? 1 : (unsigned)processors;
+	return threads < at_once ? threads : at_once;
+}
+
 static enum err_code open_jobs(struct app *app, struct err *err)
 {
-	unsigned workers = app->config->limits.workers;
-	unsigned queue = app->config->limits.queue;
-	enum err_code code = jobs_open(workers, queue, &app->jobs, err);
+	const struct jobs_options options = {
+	    .threads = job_threads(app->config->limits.workers),
+	    .at_once = app->config->limits.workers,
+	    .capacity = app->config->limits.queue,
+	};
+	const struct jobs_options public_options = {
+	    .threads = 1,
+	    .at_once = part_of(options.at_once, 2),
+	    .capacity = part_of(options.capacity, 16),
+	};
+	enum err_code code = jobs_open(&options, &app->jobs, err);
 	if (code != ERR_OK)
 		return code;
-	return jobs_open(part_of(workers, 2), part_of(queue, 16),
-	    &app->public_jobs, err);
+	return jobs_open(&public_options, &app->public_jobs, err);
 }
 
 /* In the order in which each stands on those before it. */

@@ -7,8 +7,19 @@
 #include <string.h>
 #include <time.h>
 #include "base/clock.h"
+#include "base/fiber.h"
 
-#define STACK_SIZE (1024 * 1024)
+/* One thread and what it carries. */
+struct lane {
+	struct jobs *jobs;
+	pthread_t thread;
+	bool started;
+	struct fibers *fibers;		/* the thread's alone */
+	/* Under the lock of jobs. */
+	struct bells bell;		/* none before the thread runs */
+	bool resting;			/* on the list of those */
+	struct lane *next_resting;
+};
 
 /*
  * Invariants, under lock:
@@ -16,22 +27,22 @@
  *   places   counts the places taken: queued, and reserved but not submitted;
  *            it is at most capacity;
  *   running  counts jobs taken off the list whose run() has not returned;
- *   resting  counts threads that wait for a job;
- *   waking   is set from the signal to one of them until it has the lock: it
- *            wakes the next itself when more jobs wait.  So who submits many
- *            signals once, and a thread that just became free takes a job before
- *            another must be woken for it.
+ *   resting  lists the lanes that have room for a job and sleep;
+ *   waking   is set from the ringing for one of them until it has the lock: it
+ *            wakes the next itself when more jobs wait.  So who submits many rings
+ *            once, and a lane that just became free takes a job before another
+ *            must be woken for it.
  */
 struct jobs {
 	pthread_mutex_t lock;
-	pthread_cond_t submitted;	/* a job waits, or closing */
 	pthread_cond_t idle;		/* places and running became 0 */
 	struct job *first, *last;
-	unsigned queued, places, running, resting, capacity;
+	unsigned queued, places, running, capacity;
+	struct lane *resting;
 	bool waking, draining, closing;
 	uint64_t done, shed, expired;
-	pthread_t *threads;
-	unsigned threads_count;
+	struct lane *lanes;
+	unsigned lanes_count;
 };
 
 static struct job *take(struct jobs *jobs)
@@ -47,23 +58,23 @@ static struct job *take(struct jobs *jobs)
 	return job;
 }
 
-/* Releases the lock; then wakes a thread where one is to be woken, which so
- * does not find the lock held. */
+/* Releases the lock, then wakes a lane where one is to be woken. */
 static void unlock_and_wake(struct jobs *jobs)
 {
-	bool wake = jobs->first != NULL && jobs->resting > 0 && !jobs->waking;
-	jobs->waking |= wake;
+	struct bells bells = {0};
+	struct lane *lane = jobs->resting;
+	if (jobs->first != NULL && lane != NULL && !jobs->waking) {
+		jobs->waking = true;
+		jobs->resting = lane->next_resting;
+		lane->resting = false;
+		bells = lane->bell;
+	}
 	pthread_mutex_unlock(&jobs->lock);
-	if (wake)
-		pthread_cond_signal(&jobs->submitted);
+	bells_ring(&bells);
 }
 
-/* Runs JOB with the lock released. */
-static void run_unlocked(struct jobs *jobs, struct job *job, bool expired)
+static void end_one(struct jobs *jobs, bool expired)
 {
-	unlock_and_wake(jobs);
-	job->run(job, expired);
-	pthread_mutex_lock(&jobs->lock);
 	jobs->running--;
 	jobs->done++;
 	if (expired)
@@ -72,82 +83,166 @@ static void run_unlocked(struct jobs *jobs, struct job *job, bool expired)
 		pthread_cond_broadcast(&jobs->idle);
 }
 
-static void await_job(struct jobs *jobs)
+/* ---- Lanes ---- */
+
+static void run_job(void *arg)
 {
-	while (jobs->first == NULL && !jobs->closing) {
-		jobs->resting++;
-		pthread_cond_wait(&jobs->submitted, &jobs->lock);
-		jobs->resting--;
-		jobs->waking = false;
+	struct job *job = arg;
+	struct jobs *jobs = job->jobs;
+	bool expired = job->deadline_ms <= clock_mono_ms();
+	job->run(job, expired);
+	pthread_mutex_lock(&jobs->lock);
+	end_one(jobs, expired);
+	pthread_mutex_unlock(&jobs->lock);
+}
+
+static struct job *begin_one(struct jobs *jobs)
+{
+	struct job *job = NULL;
+	pthread_mutex_lock(&jobs->lock);
+	if (jobs->first != NULL)
+		job = take(jobs);
+	unlock_and_wake(jobs);
+	return job;
+}
+
+/* Begins what waits as far as there is room.  False when there was nothing. */
+static bool begin_jobs(struct lane *lane)
+{
+	struct job *job;
+	bool any = false;
+	while (fibers_idle(lane->fibers) > 0 &&
+	    (job = begin_one(lane->jobs)) != NULL) {
+		fibers_start(lane->fibers, run_job, job);
+		any = true;
 	}
+	return any;
+}
+
+static void leave_resting(struct lane *lane)
+{
+	struct lane **at = &lane->jobs->resting;
+	while (*at != lane)
+		at = &(*at)->next_resting;
+	*at = lane->next_resting;
+	lane->resting = false;
+}
+
+/* Sleeps unless the bell has rung since STROKES, or there is a job to begin.
+ * False when the lane is to end. */
+static bool rest(struct lane *lane, unsigned strokes)
+{
+	struct jobs *jobs = lane->jobs;
+	bool has_room = fibers_idle(lane->fibers) > 0;
+	pthread_mutex_lock(&jobs->lock);
+	bool sleep = !has_room || jobs->first == NULL;
+	bool end = jobs->closing && jobs->first == NULL &&
+	    fibers_under_way(lane->fibers) == 0;
+	if (sleep && !end && has_room) {
+		lane->next_resting = jobs->resting;
+		jobs->resting = lane;
+		lane->resting = true;
+	}
+	pthread_mutex_unlock(&jobs->lock);
+	if (!sleep || end)
+		return !end;
+	bell_sleep(strokes, fibers_deadline(lane->fibers));
+	pthread_mutex_lock(&jobs->lock);
+	if (lane->resting)
+		leave_resting(lane);
+	else if (has_room)
+		jobs->waking = false;
+	pthread_mutex_unlock(&jobs->lock);
+	return true;
 }
 
 static void *work(void *arg)
 {
-	struct jobs *jobs = arg;
-	pthread_mutex_lock(&jobs->lock);
-	for (;;) {
-		await_job(jobs);
-		if (jobs->first == NULL)
-			break;
-		struct job *job = take(jobs);
-		run_unlocked(
-		    jobs, job, job->deadline_ms <= clock_mono_ms());
+	struct lane *lane = arg;
+	bool go_on = true;
+	pthread_mutex_lock(&lane->jobs->lock);
+	lane->bell = bell_mine();
+	pthread_mutex_unlock(&lane->jobs->lock);
+	while (go_on) {
+		unsigned strokes = bell_strokes();
+		bool moved = fibers_go_on(lane->fibers);
+		moved |= begin_jobs(lane);
+		if (!moved)
+			go_on = rest(lane, strokes);
 	}
-	pthread_mutex_unlock(&jobs->lock);
 	return NULL;
 }
+/* ---- Life ---- */
 
 static void init_sync(struct jobs *jobs)
 {
 	pthread_condattr_t monotonic;
 	pthread_mutex_init(&jobs->lock, NULL);
-	pthread_cond_init(&jobs->submitted, NULL);
 	pthread_condattr_init(&monotonic);
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&jobs->idle, &monotonic);
 	pthread_condattr_destroy(&monotonic);
 }
 
-enum err_code jobs_open(unsigned threads, unsigned capacity,
+static enum err_code open_lane(
+    struct lane *lane, unsigned width, struct err *err)
+{
+	enum err_code code = fibers_open(width, &lane->fibers, err);
+	if (code != ERR_OK)
+		return code;
+	int failed = pthread_create(&lane->thread, NULL, work, lane);
+	if (failed != 0)
+		return err_fail(
+		    err, ERR_IO, "thread for jobs: %s", strerror(failed));
+	lane->started = true;
+	return ERR_OK;
+}
+
+enum err_code jobs_open(const struct jobs_options *options,
     struct jobs **jobs_out, struct err *err)
 {
 	OWNED(jobs) jobs = mem_zalloc(sizeof(*jobs));
+	unsigned width = (options->at_once + options->threads - 1) /
+	    options->threads;
 	init_sync(jobs);
-	jobs->capacity = capacity;
-	jobs->threads = mem_zalloc_array(threads, sizeof(*jobs->threads));
-	pthread_attr_t attr;
-	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_SIZE);
-	int failed = 0;
-	while (failed == 0 && jobs->threads_count < threads) {
-		failed = pthread_create(&jobs->threads[jobs->threads_count],
-		    &attr, work, jobs);
-		if (failed == 0)
-			jobs->threads_count++;
+	jobs->capacity = options->capacity;
+	jobs->lanes =
+	    mem_zalloc_array(options->threads, sizeof(*jobs->lanes));
+	while (jobs->lanes_count < options->threads) {
+		struct lane *lane = &jobs->lanes[jobs->lanes_count++];
+		lane->jobs = jobs;
+		enum err_code code = open_lane(lane, width, err);
+		if (code != ERR_OK)
+			return code;
 	}
-	pthread_attr_destroy(&attr);
-	if (failed != 0)
-		return err_fail(err, ERR_IO, "thread %u of %u: %s",
-		    jobs->threads_count + 1, threads, strerror(failed));
 	*jobs_out = GIVE(jobs);
 	return ERR_OK;
+}
+
+static void tell_closing(struct jobs *jobs)
+{
+	struct bells bells = {0};
+	pthread_mutex_lock(&jobs->lock);
+	jobs->closing = true;
+	for (unsigned i = 0; i < jobs->lanes_count; i++)
+		bells.set |= jobs->lanes[i].bell.set;
+	pthread_mutex_unlock(&jobs->lock);
+	bells_ring(&bells);
 }
 
 void jobs_close(struct jobs *jobs)
 {
 	if (jobs == NULL)
 		return;
-	pthread_mutex_lock(&jobs->lock);
-	jobs->closing = true;
-	pthread_cond_broadcast(&jobs->submitted);
-	pthread_mutex_unlock(&jobs->lock);
-	for (unsigned i = 0; i < jobs->threads_count; i++)
-		pthread_join(jobs->threads[i], NULL);
-	pthread_cond_destroy(&jobs->submitted);
+	tell_closing(jobs);
+	for (unsigned i = 0; i < jobs->lanes_count; i++) {
+		if (jobs->lanes[i].started)
+			pthread_join(jobs->lanes[i].thread, NULL);
+		fibers_close(jobs->lanes[i].fibers);
+	}
 	pthread_cond_destroy(&jobs->idle);
 	pthread_mutex_destroy(&jobs->lock);
-	free(jobs->threads);
+	free(jobs->lanes);
 	free(jobs);
 }
 
@@ -165,6 +260,7 @@ bool jobs_reserve(struct jobs *jobs)
 
 void jobs_submit(struct jobs *jobs, struct job *job)
 {
+	job->jobs = jobs;
 	job->next = NULL;
 	pthread_mutex_lock(&jobs->lock);
 	if (jobs->last != NULL)
@@ -176,11 +272,21 @@ void jobs_submit(struct jobs *jobs, struct job *job)
 	unlock_and_wake(jobs);
 }
 
+/* With the lock held, which is released meanwhile. */
+static void expire_one(struct jobs *jobs)
+{
+	struct job *job = take(jobs);
+	unlock_and_wake(jobs);
+	job->run(job, true);
+	pthread_mutex_lock(&jobs->lock);
+	end_one(jobs, true);
+}
+
 void jobs_expire(struct jobs *jobs, int64_t now_ms)
 {
 	pthread_mutex_lock(&jobs->lock);
 	while (jobs->first != NULL && jobs->first->deadline_ms <= now_ms)
-		run_unlocked(jobs, take(jobs), true);
+		expire_one(jobs);
 	pthread_mutex_unlock(&jobs->lock);
 }
 

@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Work that waits: a bounded queue before a fixed number of threads. */
+/*
+ * Work that waits: a bounded queue before a fixed number of threads, each of which
+ * carries several jobs at once, on fibers (base/fiber.h).  A job is plain code that
+ * waits by base/wait.h, for the token or the store; while it does, the thread goes
+ * on with the next.
+ */
 #ifndef API_JOB_H
 #define API_JOB_H
 
@@ -16,11 +21,18 @@ struct job {
 	void (*run)(struct job *job, bool expired);
 	int64_t deadline_ms;	/* clock_mono_ms(); not later than that of a
 				 * job submitted after it */
-	struct job *next;	/* the queue's */
+	struct jobs *jobs;	/* job.c's own, from here on */
+	struct job *next;
 };
 
+struct jobs_options {
+	unsigned threads;
+	unsigned at_once;	/* jobs under way, over all threads; not less
+				 * than threads */
+	unsigned capacity;	/* jobs that wait for their turn */
+};
 /* Errors: ERR_IO when threads cannot be started. */
-MUST_CHECK enum err_code jobs_open(unsigned threads, unsigned capacity,
+MUST_CHECK enum err_code jobs_open(const struct jobs_options *options,
     struct jobs **jobs_out, struct err *err);
 /* Runs what is waiting to its end, then ends the threads. */
 void jobs_close(struct jobs *jobs);

@@ -71,7 +71,7 @@ struct config {
 
 	struct {
 		unsigned event_threads;	/* [number of processors] */
-		unsigned workers;	/* [64] threads that wait for HSM and store */
+		unsigned workers;	/* [64] jobs under way at once */
 		unsigned queue;		/* [512] jobs waiting; beyond: 503 */
 		unsigned connections;	/* [4096] each listener */
 		unsigned connections_per_ip; /* [1024] IPv4, or IPv6 /64 */

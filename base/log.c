@@ -25,7 +25,7 @@ struct line {
 static int log_fd = STDERR_FILENO;
 static const char *log_program = "signet";
 static _Atomic int log_level = LOG_INFO;
-static _Thread_local const char *log_request;
+static _Thread_local const char *request;
 
 static const char *const level_words[] = {
     [LOG_DEBUG] = "debug",
@@ -59,7 +59,12 @@ bool log_level_parse(const char *word, enum log_level *level_out)
 
 void log_set_request(const char *request_id)
 {
-	log_request = request_id;
+	request = request_id;
+}
+
+const char *log_request(void)
+{
+	return request;
 }
 
 /* All or nothing, keeping KEEP octets of the room for what must follow. */
@@ -178,8 +183,8 @@ void log_write(enum log_level level, const char *message,
 	line_begin(&line, level);
 	line_put_field(&line, &LOG_STR("program", log_program));
 	line_put_field(&line, &LOG_STR("message", message));
-	if (log_request != NULL)
-		line_put_field(&line, &LOG_STR("request", log_request));
+	if (request != NULL)
+		line_put_field(&line, &LOG_STR("request", request));
 	for (; fields->name != NULL; fields++)
 		line_put_field(&line, fields);
 	if (line.cut)

@@ -19,6 +19,7 @@ MUST_CHECK bool log_level_parse(const char *word, enum log_level *level_out);
 
 /* The request that the calling thread works for; NULL ends it.  Borrowed. */
 void log_set_request(const char *request_id);
+const char *log_request(void);
 
 struct log_field {
 	enum { LOG_FIELD_STR, LOG_FIELD_INT } kind;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "ca/ca.h"
 
-#include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/wait.h"
 #include "ca/inside.h"
 #include "ca/node.h"
 
@@ -32,7 +31,7 @@ struct ca {
 	pthread_mutex_t lock;		/* over SET and OUTCOMES */
 	struct issuer_set *set;
 	uint64_t outcomes;
-	pthread_cond_t outcome;
+	struct condition outcome;
 
 	pthread_mutex_t watch_lock;	/* over WATCHERS */
 	struct watcher watchers[WATCHERS_MAX];
@@ -116,20 +115,6 @@ void ca_revoked(struct ca *ca, const char *issuer)
 	pthread_mutex_unlock(&ca->watch_lock);
 }
 
-static struct timespec after_ms(int64_t ms)
-{
-	struct timespec at;
-
-	clock_gettime(CLOCK_MONOTONIC, &at);
-	at.tv_sec += ms / 1000;
-	at.tv_nsec += ms % 1000 * 1000000;
-	if (at.tv_nsec >= 1000000000) {
-		at.tv_sec++;
-		at.tv_nsec -= 1000000000;
-	}
-	return at;
-}
-
 uint64_t ca_outcomes(struct ca *ca)
 {
 	uint64_t outcomes;
@@ -142,12 +127,11 @@ uint64_t ca_outcomes(struct ca *ca)
 
 void ca_wait_for_outcome(struct ca *ca, uint64_t seen, int64_t ms)
 {
-	struct timespec until = after_ms(ms);
+	int64_t until = clock_mono_ms() + ms;
 
 	pthread_mutex_lock(&ca->lock);
 	while (ca->outcomes == seen &&
-	    pthread_cond_timedwait(&ca->outcome, &ca->lock, &until) !=
-		ETIMEDOUT)
+	    condition_wait(&ca->outcome, &ca->lock, until))
 		;
 	pthread_mutex_unlock(&ca->lock);
 }
@@ -156,7 +140,7 @@ void ca_tell_outcome(struct ca *ca)
 {
 	pthread_mutex_lock(&ca->lock);
 	ca->outcomes++;
-	pthread_cond_broadcast(&ca->outcome);
+	condition_tell(&ca->outcome);
 	pthread_mutex_unlock(&ca->lock);
 }
 
@@ -164,18 +148,13 @@ static struct ca *ca_new(
     struct store *store, struct hsm *hsm, const struct config *config)
 {
 	struct ca *ca = mem_zalloc(sizeof(*ca));
-	pthread_condattr_t attributes;
 
 	ca->store = store;
 	ca->hsm = hsm;
 	ca->config = config;
 	if (pthread_mutex_init(&ca->lock, NULL) != 0 ||
-	    pthread_mutex_init(&ca->watch_lock, NULL) != 0 ||
-	    pthread_condattr_init(&attributes) != 0 ||
-	    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) != 0 ||
-	    pthread_cond_init(&ca->outcome, &attributes) != 0)
+	    pthread_mutex_init(&ca->watch_lock, NULL) != 0)
 		abort();
-	pthread_condattr_destroy(&attributes);
 	return ca;
 }
 
@@ -184,7 +163,6 @@ void ca_close(struct ca *ca)
 	if (ca == NULL)
 		return;
 	issuer_set_free(ca->set);
-	pthread_cond_destroy(&ca->outcome);
 	pthread_mutex_destroy(&ca->lock);
 	pthread_mutex_destroy(&ca->watch_lock);
 	free(ca);

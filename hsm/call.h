@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 /* One request on its way to a worker and back.  It lives on the stack of the
- * caller, who blocks until it is answered, lost or given up. */
+ * caller, who waits until it is answered, lost or given up. */
 #ifndef HSM_CALL_H
 #define HSM_CALL_H
 
-#include <stdatomic.h>
+#include "base/wait.h"
 #include "hsm/frame.h"
 
 struct field {
@@ -23,10 +23,7 @@ enum call_state {
 	CALL_LOST,		/* the worker ended first */
 };
 
-/*
- * Between link_submit and the end of waiting the link's lock protects all but
- * STATE; the answer is complete before STATE says so.
- */
+/* Between link_submit and the end of waiting the link's lock protects it. */
 struct call {
 	enum wire_op op;
 	const struct field *fields;
@@ -37,7 +34,8 @@ struct call {
 	size_t room;
 	struct buf *spill;
 
-	atomic_uint state;	/* enum call_state */
+	struct waiter waiter;
+	enum call_state state;
 	enum wire_status status;
 	struct bytes reply;	/* within SPACE or SPILL */
 	char text[160];		/* of a reply that is not OK; for the log */

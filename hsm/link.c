@@ -1,27 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config.h"
 
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "hsm/link.h"
 
 #define SLOT(link, seq) (&(link)->slots[(seq) % LINK_CALLS_MAX])
-
-/* A slot's waiter sleeps on one of these words, with its own bit of the word: so
- * one system call wakes exactly those that a batch of replies has answered, and
- * none of them runs before all are awake. */
-#define TURN_BITS 32
-#define TURNS (LINK_CALLS_MAX / TURN_BITS)
-#define TURN(seq) ((seq) % LINK_CALLS_MAX / TURN_BITS)
-#define TURN_BIT(seq) (UINT32_C(1) << ((seq) % TURN_BITS))
 
 /* Added to the load of a link whose worker has not answered for a tick. */
 #define STALLED (1U << 16)
@@ -56,7 +43,6 @@ struct link {
 	struct slot slots[LINK_CALLS_MAX];
 
 	_Atomic uint32_t load;	/* written under LOCK, read by anyone */
-	_Atomic uint32_t turns[TURNS]; /* grows after states have changed */
 	struct frame_inbox inbox; /* the supervisor's alone */
 };
 
@@ -164,8 +150,8 @@ static enum link_submit submit(
 		return LINK_FULL;
 	call->link = link;
 	call->id = (uint32_t)link->last;
-	atomic_store_explicit(
-	    &call->state, CALL_PENDING, memory_order_relaxed);
+	call->state = CALL_PENDING;
+	waiter_init(&call->waiter);
 	if (!call_write(call, call->id, &link->out))
 		return LINK_TOO_LONG;
 	*SLOT(link, link->last) =
@@ -188,51 +174,17 @@ enum link_submit link_submit(
 	return result;
 }
 
-static void futex_wait(
-    _Atomic uint32_t *word, uint32_t while_is, int64_t until_ms, uint32_t bit)
-{
-	struct timespec until = {.tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000};
-
-	syscall(SYS_futex, word, FUTEX_WAIT_BITSET_PRIVATE, while_is, &until,
-	    NULL, bit);
-}
-
-static enum call_state read_state(struct call *call)
-{
-	return (enum call_state)atomic_load_explicit(
-	    &call->state, memory_order_acquire);
-}
-
-/* CALL_PENDING when DEADLINE came first. */
-static enum call_state sleep_through(struct call *call, int64_t deadline)
-{
-	_Atomic uint32_t *word = &call->link->turns[TURN(call->id)];
-
-	for (;;) {
-		uint32_t turn =
-		    atomic_load_explicit(word, memory_order_acquire);
-		enum call_state state = read_state(call);
-
-		if (state != CALL_PENDING || clock_mono_ms() >= deadline)
-			return state;
-		futex_wait(word, turn, deadline, TURN_BIT(call->id));
-	}
-}
-
 enum call_state link_await(struct call *call, int64_t deadline)
 {
 	struct link *link = call->link;
-	enum call_state state = sleep_through(call, deadline);
 
-	if (state != CALL_PENDING)
-		return state;
+	if (waiter_wait(&call->waiter, deadline))
+		return call->state;
 	pthread_mutex_lock(&link->lock);
-	state = read_state(call);
-	if (state == CALL_PENDING)
+	if (call->state == CALL_PENDING)
 		SLOT(link, call->id)->call = NULL;
 	pthread_mutex_unlock(&link->lock);
-	return state;
+	return call->state;
 }
 
 uint64_t link_answered(struct link *link)
@@ -254,13 +206,8 @@ void link_attach(struct link *link, int fd)
 	pthread_mutex_unlock(&link->lock);
 }
 
-/* Who is to be woken once the lock is free: for each word of turns, the bits. */
-struct wakes {
-	uint32_t bits[TURNS];
-};
-
 static void settle(struct link *link, uint64_t seq, enum call_state state,
-    struct wakes *wakes)
+    struct bells *bells)
 {
 	struct slot *slot = SLOT(link, seq);
 	struct call *call = slot->call;
@@ -268,27 +215,13 @@ static void settle(struct link *link, uint64_t seq, enum call_state state,
 	slot->call = NULL;
 	if (call == NULL)
 		return;
-	wakes->bits[TURN(seq)] |= TURN_BIT(seq);
-	atomic_store_explicit(&call->state, state, memory_order_release);
-}
-
-/* The calls may be gone by now and are not touched. */
-static void wake_all(struct link *link, const struct wakes *wakes)
-{
-	for (size_t i = 0; i < TURNS; i++) {
-		_Atomic uint32_t *word = &link->turns[i];
-
-		if (wakes->bits[i] == 0)
-			continue;
-		atomic_fetch_add_explicit(word, 1, memory_order_release);
-		syscall(SYS_futex, word, FUTEX_WAKE_BITSET_PRIVATE, INT_MAX,
-		    NULL, NULL, wakes->bits[i]);
-	}
+	call->state = state;
+	waiter_end(&call->waiter, bells);	/* gone from here on */
 }
 
 /* True when the frame answers the oldest request as the protocol says. */
 static bool deliver(
-    struct link *link, const struct frame *frame, struct wakes *wakes)
+    struct link *link, const struct frame *frame, struct bells *bells)
 {
 	struct slot *slot = SLOT(link, link->first);
 
@@ -296,7 +229,7 @@ static bool deliver(
 		return false;
 	if (slot->call != NULL && !call_take_reply(slot->call, frame))
 		return false;
-	settle(link, link->first, CALL_ANSWERED, wakes);
+	settle(link, link->first, CALL_ANSWERED, bells);
 	link->first++;
 	link->answered++;
 	return true;
@@ -304,14 +237,14 @@ static bool deliver(
 
 /* Delivers the whole frames of the inbox.  *END_OUT is set on false. */
 static bool deliver_all(
-    struct link *link, struct wakes *wakes, enum link_end *end_out)
+    struct link *link, struct bells *bells, enum link_end *end_out)
 {
 	struct frame frame;
 	enum frame_state state;
 
 	while ((state = frame_take(&link->inbox, &frame)) == FRAME_WHOLE) {
 		*end_out = LINK_END_GARBAGE;
-		if (!deliver(link, &frame, wakes))
+		if (!deliver(link, &frame, bells))
 			return false;
 		*end_out = frame.code == WIRE_PIN ? LINK_END_PIN
 						  : LINK_END_DEVICE;
@@ -324,12 +257,12 @@ static bool deliver_all(
 
 static bool take_replies(struct link *link, enum link_end *end_out)
 {
-	struct wakes wakes = {{0}};
+	struct bells bells = {0};
 	uint64_t first = link->first;
 	bool more;
 
 	pthread_mutex_lock(&link->lock);
-	more = deliver_all(link, &wakes, end_out);
+	more = deliver_all(link, &bells, end_out);
 	if (link->first != first) {
 		link->heard_ms = clock_mono_ms();
 		link->stalled = false;
@@ -338,7 +271,7 @@ static bool take_replies(struct link *link, enum link_end *end_out)
 	if (more)
 		send_gathered(link);
 	pthread_mutex_unlock(&link->lock);
-	wake_all(link, &wakes);
+	bells_ring(&bells);
 	frame_forget(&link->inbox);
 	return more;
 }
@@ -403,7 +336,7 @@ const char *link_end_text(enum link_end end)
 
 void link_detach(struct link *link)
 {
-	struct wakes wakes = {{0}};
+	struct bells bells = {0};
 
 	pthread_mutex_lock(&link->lock);
 	if (link->fd >= 0)
@@ -412,11 +345,11 @@ void link_detach(struct link *link)
 	while (link->sending)
 		pthread_cond_wait(&link->sent, &link->lock);
 	for (; link->first < link->last; link->first++)
-		settle(link, link->first, CALL_LOST, &wakes);
+		settle(link, link->first, CALL_LOST, &bells);
 	frame_drop(&link->out, 0);
 	publish_load(link);
 	pthread_mutex_unlock(&link->lock);
-	wake_all(link, &wakes);
+	bells_ring(&bells);
 	frame_inbox_free(&link->inbox);
 }
 

@@ -3,7 +3,6 @@
 
 #include <signal.h>
 #include <stdlib.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,7 +29,6 @@ struct pool *pool_new(const struct hsm_options *options)
 	const char *const arguments[] = {"--module", options->module,
 	    "--token", options->token, "--pin-file", options->pin_file, NULL};
 	struct pool *pool = mem_zalloc(sizeof(*pool));
-	pthread_condattr_t monotonic;
 
 	pool->spawn = spawn_new(options, arguments);
 	pool->timeout_ms = options->timeout_ms;
@@ -44,10 +42,6 @@ struct pool *pool_new(const struct hsm_options *options)
 	pool->lost_ms = clock_mono_ms();
 	pthread_mutex_init(&pool->starting, NULL);
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
 	return pool;
 }
 
@@ -85,10 +79,7 @@ enum err_code pool_start(struct pool *pool, struct err *err)
 /* With the lock held: waits for a change, at most until UNTIL_MS. */
 static void await_change(struct pool *pool, int64_t until_ms)
 {
-	struct timespec until = {.tv_sec = until_ms / 1000,
-	    .tv_nsec = until_ms % 1000 * 1000000};
-
-	pthread_cond_timedwait(&pool->changed, &pool->lock, &until);
+	(void)condition_wait(&pool->changed, &pool->lock, until_ms);
 }
 
 enum err_code pool_wait_started(struct pool *pool, struct err *err)
@@ -118,7 +109,7 @@ void pool_free(struct pool *pool)
 		return;
 	pthread_mutex_lock(&pool->lock);
 	pool->stopping = true;
-	pthread_cond_broadcast(&pool->changed);
+	condition_tell(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
 	for (unsigned i = 0; i < pool->count; i++)
 		link_shut(pool->members[i].link);
@@ -127,7 +118,6 @@ void pool_free(struct pool *pool)
 			pthread_join(pool->members[i].thread, NULL);
 		link_free(pool->members[i].link);
 	}
-	pthread_cond_destroy(&pool->changed);
 	pthread_mutex_destroy(&pool->lock);
 	pthread_mutex_destroy(&pool->starting);
 	free(pool->members);
@@ -295,7 +285,7 @@ void pool_member_up(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	pool->ready++;
 	pool->tripped = false;
-	pthread_cond_broadcast(&pool->changed);
+	condition_tell(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -304,7 +294,7 @@ void pool_member_down(struct pool *pool)
 	pthread_mutex_lock(&pool->lock);
 	if (--pool->ready == 0)
 		pool->lost_ms = clock_mono_ms();
-	pthread_cond_broadcast(&pool->changed);
+	condition_tell(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
 }
 
@@ -316,7 +306,7 @@ void pool_start_failed(
 	pool->start_err = *err;
 	pool->tripped |= hopeless && pool->ready == 0;
 	pool->pin_refused |= pin_refused;
-	pthread_cond_broadcast(&pool->changed);
+	condition_tell(&pool->changed);
 	pthread_mutex_unlock(&pool->lock);
 }
 

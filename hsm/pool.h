@@ -40,8 +40,8 @@ struct pool {
 	pthread_mutex_t starting;
 
 	pthread_mutex_t lock;
-	pthread_cond_t changed;
 	/* Under lock. */
+	struct condition changed;
 	bool stopping;
 	bool pin_refused;	/* no worker is started any more */
 	bool tripped;		/* a start told that there is no use in waiting */

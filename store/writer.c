@@ -1,54 +1,42 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/writer.h"
 
-#include <errno.h>
-#include <limits.h>
-#include <linux/futex.h>
 #include <pthread.h>
-#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/clock.h"
+#include "base/wait.h"
 #include "store/key.h"
 #include "store/ledger.h"
 
-#define TEND_INTERVAL_S 10
+#define TEND_INTERVAL_MS 10000
 
-/* A batch on its way, on the stack of the thread that waits for it.  It is the
- * waiter's until pushed, then the writer's until "done" is set. */
+/* A batch on its way, on the stack of who waits for it: the waiter's until pushed,
+ * then the writer's until the waiting has ended. */
 struct request {
 	struct request *next;
 	struct batch *batch;
 	struct err *err;
 	enum err_code code;
-	atomic_bool done;
+	struct waiter waiter;
 };
 
 struct writer {
 	struct engine *engine;
 	pthread_t thread;
-	/* Newest first; the lowest bit is the side that gathers now.  Whoever
-	 * pushes onto an empty queue posts "wake", once, so that a busy writer
-	 * costs its callers no system call. */
-	atomic_uintptr_t queue;
-	sem_t wake;
-	/* Groups that have ended, by side: futex words on which those of one
-	 * group wait, so that one system call wakes them all, and no others:
-	 * while one side is written the other gathers. */
-	atomic_uint ended[2];
+	/* Newest first.  Whoever pushes onto an empty queue rings the writer's
+	 * bell, so that a busy writer costs its callers no system call. */
+	struct request *_Atomic queue;
+	_Atomic uint64_t bell; /* struct bells of the thread */
 	atomic_bool stopping;
 	atomic_bool writable; /* false once the disk has failed, for good */
 	atomic_uint_fast64_t commits, batches;
 	atomic_int_fast64_t waiting; /* counted once queued: may dip below 0 */
 
 	/* The writer thread's alone. */
-	unsigned side; /* that gathers */
 	struct sealer *sealer; /* NULL: the store is not sealed */
 	struct ledger *ledger;
 	bool ledger_begun; /* in this transaction */
@@ -270,20 +258,12 @@ static void serve(struct writer *writer, struct request *group)
 
 /* ---- the queue ---- */
 
-static struct request *first_of(uintptr_t queue)
-{
-	return (struct request *)(queue & ~(uintptr_t)1);
-}
-
-/* Everything that waits, oldest first; from now on the other side gathers. */
+/* Everything that waits, oldest first. */
 static struct request *take_all(struct writer *writer)
 {
-	unsigned next_side = writer->side ^ 1;
-	struct request *newest = first_of(atomic_exchange_explicit(
-	    &writer->queue, next_side, memory_order_acquire));
+	struct request *newest = atomic_exchange(&writer->queue, NULL);
 	struct request *oldest = NULL;
 
-	writer->side = next_side;
 	while (newest != NULL) {
 		struct request *next = newest->next;
 
@@ -294,15 +274,9 @@ static struct request *take_all(struct writer *writer)
 	return oldest;
 }
 
-static void futex(atomic_uint *word, int operation, unsigned value)
-{
-	(void)syscall(SYS_futex, word, operation, value, NULL, NULL, 0);
-}
-
-/* GROUP is what was taken last: the side that does not gather. */
 static void wake_all(struct writer *writer, struct request *group)
 {
-	atomic_uint *ended = &writer->ended[writer->side ^ 1];
+	struct bells bells = {0};
 	unsigned done = 0, written = 0;
 
 	while (group != NULL) {
@@ -310,81 +284,61 @@ static void wake_all(struct writer *writer, struct request *group)
 
 		done++;
 		written += group->code == ERR_OK;
-		/* Gone from here on. */
-		atomic_store_explicit(
-		    &group->done, true, memory_order_release);
+		waiter_end(&group->waiter, &bells); /* gone from here on */
 		group = next;
 	}
 	atomic_fetch_add(&writer->batches, written);
 	atomic_fetch_sub(&writer->waiting, done);
-	atomic_fetch_add(ended, 1);
-	futex(ended, FUTEX_WAKE_PRIVATE, INT_MAX);
+	bells_ring(&bells);
 }
 
-/* A group that ends between the two looks changes the word, and then the
- * futex does not wait. */
-static void wait_done(struct request *request, atomic_uint *ended)
+static void tend(struct writer *writer, int64_t *next_ms)
 {
-	for (;;) {
-		unsigned seen = atomic_load(ended);
-
-		if (atomic_load_explicit(&request->done, memory_order_acquire))
-			return;
-		futex(ended, FUTEX_WAIT_PRIVATE, seen);
-	}
-}
-
-/* False when nothing came within the interval. */
-static bool wait_for_work(struct writer *writer)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += TEND_INTERVAL_S;
-	while (sem_clockwait(&writer->wake, CLOCK_MONOTONIC, &until) != 0)
-		if (errno != EINTR)
-			return false;
-	return true;
+	if (clock_mono_ms() < *next_ms)
+		return;
+	writer->engine->ops->tend(writer->engine);
+	*next_ms = clock_mono_ms() + TEND_INTERVAL_MS;
 }
 
 static void *run(void *arg)
 {
 	struct writer *writer = arg;
-	int64_t tended = clock_mono_ms();
+	int64_t next_tend_ms = clock_mono_ms() + TEND_INTERVAL_MS;
 
+	atomic_store(&writer->bell, bell_mine().set);
 	for (;;) {
-		bool woken = wait_for_work(writer);
+		unsigned strokes = bell_strokes();
+		bool stopping = atomic_load(&writer->stopping);
 		struct request *group = take_all(writer);
 
 		if (group != NULL) {
 			serve(writer, group);
 			wake_all(writer, group);
-		} else if (woken && atomic_load(&writer->stopping)) {
+		} else if (stopping) {
 			return NULL;
+		} else {
+			bell_sleep(strokes, next_tend_ms);
 		}
-		if (clock_mono_ms() - tended >= TEND_INTERVAL_S * 1000) {
-			writer->engine->ops->tend(writer->engine);
-			tended = clock_mono_ms();
-		}
+		tend(writer, &next_tend_ms);
 	}
 }
 
-/* Gives the side on which REQUEST now waits. */
-static unsigned push(struct writer *writer, struct request *request)
+static void ring(struct writer *writer)
 {
-	uintptr_t head =
-	    atomic_load_explicit(&writer->queue, memory_order_relaxed);
-	unsigned side;
+	struct bells bells = {atomic_load(&writer->bell)};
 
-	do {
-		side = head & 1;
-		request->next = first_of(head);
-	} while (!atomic_compare_exchange_weak_explicit(&writer->queue, &head,
-	    (uintptr_t)request | side, memory_order_release,
-	    memory_order_relaxed));
-	if (first_of(head) == NULL)
-		sem_post(&writer->wake);
-	return side;
+	bells_ring(&bells);
+}
+
+static void push(struct writer *writer, struct request *request)
+{
+	struct request *head = atomic_load(&writer->queue);
+
+	do
+		request->next = head;
+	while (!atomic_compare_exchange_weak(&writer->queue, &head, request));
+	if (head == NULL)
+		ring(writer);
 }
 
 enum err_code writer_commit(
@@ -393,9 +347,10 @@ enum err_code writer_commit(
 	struct request request = {.batch = batch, .err = err};
 
 	batch_settle(batch);
-	unsigned side = push(writer, &request);
+	waiter_init(&request.waiter);
+	push(writer, &request);
 	atomic_fetch_add(&writer->waiting, 1);
-	wait_done(&request, &writer->ended[side]);
+	(void)waiter_wait(&request.waiter, WAIT_FOREVER);
 	if (request.code == ERR_OK)
 		batch_reset(batch);
 	return request.code;
@@ -428,7 +383,6 @@ static int start(struct writer *writer)
 
 static void dispose(struct writer *writer)
 {
-	sem_destroy(&writer->wake);
 	ledger_free(writer->ledger);
 	sealer_free(writer->sealer);
 	buf_free(&writer->record);
@@ -445,7 +399,6 @@ enum err_code writer_new(struct engine *engine, struct sealer *sealer,
 	writer->engine = engine;
 	writer->sealer = sealer;
 	atomic_init(&writer->writable, true);
-	sem_init(&writer->wake, 0, 0);
 	code = ledger_new(&writer->ledger, err);
 	if (code != ERR_OK) {
 		dispose(writer);
@@ -466,7 +419,7 @@ void writer_free(struct writer *writer)
 	if (writer == NULL)
 		return;
 	atomic_store(&writer->stopping, true);
-	sem_post(&writer->wake);
+	ring(writer);
 	pthread_join(writer->thread, NULL);
 	dispose(writer);
 }

@@ -4,6 +4,7 @@
 #include <semaphore.h>
 #include "api/job.h"
 #include "base/clock.h"
+#include "base/wait.h"
 
 #define FAR INT64_MAX
 
@@ -28,7 +29,7 @@ static void pass_gate(struct job *job, bool expired)
 
 static void gate_init(struct gate *gate, int64_t deadline_ms)
 {
-	*gate = (struct gate){.job = {pass_gate, deadline_ms, NULL}};
+	*gate = (struct gate){.job = {.run = pass_gate, .deadline_ms = deadline_ms}};
 	sem_init(&gate->begun, 0, 0);
 	sem_init(&gate->go, 0, 0);
 	sem_init(&gate->ended, 0, 0);
@@ -38,7 +39,8 @@ static struct jobs *open_jobs(unsigned threads, unsigned capacity)
 {
 	struct jobs *jobs = NULL;
 	struct err err = {0};
-	assert_ok(jobs_open(threads, capacity, &jobs, &err));
+	const struct jobs_options options = {threads, threads, capacity};
+	assert_ok(jobs_open(&options, &jobs, &err));
 	return jobs;
 }
 
@@ -201,6 +203,65 @@ static void count_run(struct job *job, bool expired)
 	free(tally);
 }
 
+/* A job that waits as jobs do. */
+struct pause {
+	struct job job;
+	struct waiter waiter;
+	sem_t begun, ended;
+	pthread_t thread;
+};
+
+static void pause_once(struct job *job, bool expired)
+{
+	struct pause *pause = (struct pause *)(void *)job;
+	(void)expired;
+	pause->thread = pthread_self();
+	waiter_init(&pause->waiter);
+	sem_post(&pause->begun);
+	(void)waiter_wait(&pause->waiter, WAIT_FOREVER);
+	sem_post(&pause->ended);
+}
+
+static void go_on(struct pause *pause)
+{
+	struct bells bells = {0};
+	waiter_end(&pause->waiter, &bells);
+	bells_ring(&bells);
+}
+
+static void jobs_that_wait_share_a_thread_up_to_the_number_at_once(void **state)
+{
+	const struct jobs_options options = {1, 2, 3};
+	struct jobs *jobs = NULL;
+	struct pause pauses[3];
+	struct jobs_stats stats;
+	struct err err = {0};
+	(void)state;
+	assert_ok(jobs_open(&options, &jobs, &err));
+	for (size_t i = 0; i < 3; i++) {
+		pauses[i] = (struct pause){
+		    .job = {.run = pause_once, .deadline_ms = FAR}};
+		sem_init(&pauses[i].begun, 0, 0);
+		sem_init(&pauses[i].ended, 0, 0);
+		assert_true(jobs_reserve(jobs));
+		jobs_submit(jobs, &pauses[i].job);
+	}
+	sem_wait(&pauses[0].begun);
+	sem_wait(&pauses[1].begun);
+	assert_true(pthread_equal(pauses[0].thread, pauses[1].thread));
+	jobs_stats(jobs, &stats);
+	assert_int_equal(stats.running, 2);
+	assert_int_equal(stats.waiting, 1);
+	go_on(&pauses[1]);
+	sem_wait(&pauses[1].ended);
+	sem_wait(&pauses[2].begun);
+	go_on(&pauses[0]);
+	sem_wait(&pauses[0].ended);
+	go_on(&pauses[2]);
+	jobs_close(jobs);
+	sem_wait(&pauses[2].ended);
+}
+
 static void *submit_many(void *arg)
 {
 	struct submitter *submitter = arg;
@@ -208,7 +269,7 @@ static void *submit_many(void *arg)
 		if (!jobs_reserve(submitter->jobs))
 			continue;
 		struct tally *tally = mem_zalloc(sizeof(*tally));
-		tally->job = (struct job){count_run, FAR, NULL};
+		tally->job = (struct job){.run = count_run, .deadline_ms = FAR};
 		tally->runs = submitter->runs;
 		(*submitter->taken)++;
 		jobs_submit(submitter->jobs, &tally->job);
@@ -248,6 +309,8 @@ int main(void)
 		jobs_whose_deadline_passes_while_threads_are_busy_are_ended),
 	    cmocka_unit_test(draining_takes_no_more_and_waits_for_what_runs),
 	    cmocka_unit_test(an_idle_queue_is_drained_at_once),
+	    cmocka_unit_test(
+		jobs_that_wait_share_a_thread_up_to_the_number_at_once),
 	    cmocka_unit_test(each_job_that_was_taken_runs_exactly_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
