@@ -9,14 +9,14 @@
 #include "api/metrics.h"
 #include "api/peer.h"
 #include "api/trail.h"
+#include "base/json.h"
 #include "base/text.h"
 
-enum err_code api_active_cluster(
-    const struct exchange *x, struct cluster **cluster_out, struct err *err)
+enum err_code api_get_active(const struct exchange *x, const char *name,
+    struct cluster **cluster_out, struct err *err)
 {
 	OWNED(cluster) cluster = NULL;
-	enum err_code code =
-	    cluster_get(x->app->store, x->params.cluster, &cluster, err);
+	enum err_code code = cluster_get(x->app->store, name, &cluster, err);
 	if (code != ERR_OK)
 		return code;
 	code = cluster_check_usable(cluster, err);
@@ -26,6 +26,30 @@ enum err_code api_active_cluster(
 		return code;
 	*cluster_out = GIVE(cluster);
 	return ERR_OK;
+}
+
+enum err_code api_active_cluster(
+    const struct exchange *x, struct cluster **cluster_out, struct err *err)
+{
+	return api_get_active(x, x->params.cluster, cluster_out, err);
+}
+
+void api_reply_shown_once(struct exchange *x, const json_t *view,
+    const char *key, const struct secret *shown)
+{
+	OWNED_BUF(text);
+	json_put(&text, view);
+	text.len--;	/* the brace that closes it comes last */
+	buf_printf(&text, ",\"%s\":\"", key);
+	struct bytes secret = secret_bytes(shown);
+	struct secret *body = secret_new(text.len + secret.len + 2);
+	uint8_t *at = secret_data(body);
+	memcpy(at, text.data, text.len);
+	memcpy(at + text.len, secret.data, secret.len);
+	memcpy(at + text.len + secret.len, "\"}", 2);
+	x->reply.status = MHD_HTTP_CREATED;
+	x->reply.type = "application/json";
+	x->reply.secret = body;
 }
 
 bool api_again(enum err_code code, unsigned *attempt)
@@ -91,8 +115,7 @@ static enum err_code admit(struct exchange *x, struct err *err)
 		: tls_peer_certificate(x->peer->session),
 	};
 	enum err_code code = ERR_OK;
-	if (credentials.authorization != NULL ||
-	    credentials.certificate.len == 0)
+	if (authn_is_newcomer(&credentials))
 		code = gate_newcomer(x, err);
 	if (code == ERR_OK)
 		code = authn_identify(x, &credentials, err);

@@ -14,6 +14,15 @@ extern const struct service api_service;
 MUST_CHECK enum err_code api_active_cluster(
     const struct exchange *x, struct cluster **cluster_out, struct err *err);
 
+/* As api_active_cluster, by NAME. */
+MUST_CHECK enum err_code api_get_active(const struct exchange *x,
+    const char *name, struct cluster **cluster_out, struct err *err);
+
+/* Answers 201 with VIEW and the member KEY, whose value is SHOWN: what is shown
+ * this once stands in locked memory alone. */
+void api_reply_shown_once(struct exchange *x, const json_t *view,
+    const char *key, const struct secret *shown);
+
 /* Attempts at a change whose records others change too.  Of those who meet, one
  * gets through each time: so about as many as there are threads. */
 #define API_ATTEMPTS 64

@@ -34,21 +34,20 @@ static void set_roles(struct exchange *x, uint32_t roles)
 		metrics_turned(TURNED_ROLE);
 }
 
-static enum err_code identify_token(
-    struct exchange *x, const char *authorization, struct err *err)
+enum err_code authn_refuse_bearer(const struct exchange *x, const char *kind,
+    const char *why, struct err *err)
 {
-	const char *why = "not a bearer token";
-	const char *text = bearer_of(authorization);
-	if (text == NULL || (x->route->flags & ROUTE_TOKEN) == 0) {
-		count_failure(x, "token", "not taken on this path");
-		return err_refuse(err, ERR_UNAUTHENTICATED,
-		    "A bootstrap token authenticates only the request for a "
-		    "first certificate");
-	}
-	enum err_code code = gate_may_fail(x, err);
-	if (code == ERR_OK)
-		code = token_check(x->app->store, BYTES_STR(text),
-		    &x->caller.source, &x->token, &why, err);
+	count_failure(x, kind, why);
+	return err_refuse(err, ERR_UNAUTHENTICATED,
+	    "the credentials are not accepted");
+}
+
+static enum err_code identify_token(
+    struct exchange *x, const char *text, struct err *err)
+{
+	const char *why = NULL;
+	enum err_code code = token_check(x->app->store, BYTES_STR(text),
+	    &x->caller.source, &x->token, &why, err);
 	if (code == ERR_UNAUTHENTICATED) {
 		count_failure(x, "token", why);
 		return gate_failed(x, err);
@@ -64,10 +63,128 @@ static enum err_code identify_token(
 	return ERR_OK;
 }
 
+/* What its record says now, and the policies. */
+static void act(struct exchange *x, const struct identity *identity)
+{
+	OWNED(policy_set) policies = app_policies(x->app);
+	identity_act(identity, policy_set_roles(policies), &x->caller);
+	set_roles(x, x->caller.roles);
+}
+
+/* One that is known and not let in leaves its id, for the audit log; it stays
+ * nobody all the same. */
+static enum err_code identify_identity(struct exchange *x,
+    enum bearer_kind kind, const char *text, struct err *err)
+{
+	const char *why = NULL;
+	OWNED(identity) identity = NULL;
+	enum err_code code = identity_check(x->app->store, kind,
+	    BYTES_STR(text), &x->caller.source, &identity, &why, err);
+	if (identity != NULL) {
+		char id[2 * IDENTITY_ID_SIZE + 1];
+		x->caller.id = mem_printf("identity:%s",
+		    hex_write(identity->id, IDENTITY_ID_SIZE, id));
+	}
+	if (code == ERR_UNAUTHENTICATED) {
+		x->denied = identity != NULL;
+		count_failure(x, "identity", why);
+		return gate_failed(x, err);
+	}
+	if (code != ERR_OK)
+		return code;
+	x->caller.kind =
+	    kind == BEARER_CODE ? CALLER_CODE : CALLER_KEY_TOKEN;
+	act(x, identity);
+	x->identity = GIVE(identity);
+	return ERR_OK;
+}
+
+/* A text of no kind of ours takes the way of a bootstrap token. */
+static unsigned flag_of(enum bearer_kind kind)
+{
+	switch (kind) {
+	case BEARER_CODE:
+		return ROUTE_CODE;
+	case BEARER_KEY_TOKEN:
+		return ROUTE_KEY_TOKEN;
+	case BEARER_TOKEN:
+	case BEARER_NONE:
+		break;
+	}
+	return ROUTE_TOKEN;
+}
+
+static enum err_code identify_bearer(
+    struct exchange *x, const char *authorization, struct err *err)
+{
+	const char *text = bearer_of(authorization);
+	enum bearer_kind kind = text == NULL ? BEARER_NONE : bearer_kind(text);
+	if (text == NULL || (x->route->flags & flag_of(kind)) == 0) {
+		count_failure(x, "token", "not taken on this path");
+		return err_refuse(err, ERR_UNAUTHENTICATED,
+		    "A bootstrap token authenticates only the request for a "
+		    "first certificate, an enrolment code that of an identity, "
+		    "a bearer token the use of keys");
+	}
+	enum err_code code = gate_may_fail(x, err);
+	if (code != ERR_OK)
+		return code;
+	if (kind == BEARER_CODE || kind == BEARER_KEY_TOKEN)
+		return identify_identity(x, kind, text, err);
+	return identify_token(x, text, err);
+}
+
+static const char *why_not_this_one(const struct exchange *x,
+    const struct identity *identity, const struct certificate *held)
+{
+	if (identity == NULL)
+		return "its identity is not on record";
+	if (identity->kind != IDENTITY_CERTIFICATE)
+		return "its identity has a token";
+	if ((identity->cluster == NULL) != (held->cluster == NULL) ||
+	    (held->cluster != NULL &&
+		strcmp(identity->cluster, held->cluster) != 0))
+		return "its identity is of another cluster";
+	if (!identity_is_from(identity, &x->caller.source))
+		return "its identity is not for this address";
+	return identity_fault(identity, clock_now());
+}
+
+/* A certificate of an identity has the roles that the identity has now. */
+static enum err_code take_identity(struct exchange *x,
+    const uint8_t id[static IDENTITY_ID_SIZE], struct err *err)
+{
+	OWNED(identity) identity = NULL;
+	enum err_code code =
+	    identity_find(x->app->store, id, &identity, err);
+	if (code != ERR_OK)
+		return code;
+	const char *why = why_not_this_one(x, identity, x->certificate);
+	if (why != NULL) {
+		count_failure(x, "certificate", why);
+		return err_refuse(err, ERR_UNAUTHENTICATED,
+		    "the client certificate is not accepted");
+	}
+	act(x, identity);
+	x->identity = GIVE(identity);
+	return ERR_OK;
+}
+
+static enum err_code take_node(struct exchange *x)
+{
+	const struct certificate *held = x->certificate;
+	/* Nothing that a cluster can obtain is ever more than a node. */
+	set_roles(x, held->roles & ROLE_NODE);
+	if (held->cluster != NULL)
+		x->caller.cluster = mem_strdup(held->cluster);
+	return ERR_OK;
+}
+
 static enum err_code identify_certificate(
     struct exchange *x, struct bytes der, struct err *err)
 {
 	const char *why = NULL;
+	uint8_t id[IDENTITY_ID_SIZE];
 	enum err_code code = certificate_authenticate(x->app->store, der,
 	    clock_now(), &x->certificate, &why, err);
 	if (code == ERR_UNAUTHENTICATED) {
@@ -76,46 +193,73 @@ static enum err_code identify_certificate(
 	}
 	if (code != ERR_OK)
 		return code;
-	const struct certificate *held = x->certificate;
-	OWNED_STR(serial) = serial_format(&held->serial);
-	x->caller.kind = CALLER_CERTIFICATE;
-	set_roles(x, held->roles);
-	if (held->cluster != NULL)
-		x->caller.cluster = mem_strdup(held->cluster);
+	OWNED_STR(serial) = serial_format(&x->certificate->serial);
 	x->caller.id = mem_printf("serial:%s", serial);
-	return ERR_OK;
+	code = certificate_identity(x->certificate, id)
+	    ? take_identity(x, id, err) : take_node(x);
+	x->denied = code == ERR_UNAUTHENTICATED;
+	if (code == ERR_OK)
+		x->caller.kind = CALLER_CERTIFICATE;
+	return code;
+}
+
+bool authn_is_newcomer(const struct credentials *credentials)
+{
+	const char *text;
+	if (credentials->authorization == NULL)
+		return credentials->certificate.len == 0;
+	text = bearer_of(credentials->authorization);
+	return text == NULL || bearer_kind(text) != BEARER_KEY_TOKEN;
 }
 
 enum err_code authn_identify(struct exchange *x,
     const struct credentials *credentials, struct err *err)
 {
 	if (credentials->authorization != NULL)
-		return identify_token(x, credentials->authorization, err);
+		return identify_bearer(x, credentials->authorization, err);
 	if (credentials->certificate.len > 0)
 		return identify_certificate(x, credentials->certificate, err);
 	return ERR_OK;
 }
 
-enum err_code authn_still_holds(const struct exchange *x, struct err *err)
+static enum err_code is_unchanged(const struct exchange *x, enum table table,
+    struct bytes key, uint64_t seen, struct err *err)
 {
 	uint64_t revision = 0;
 	bool found = false;
-	if (x->certificate == NULL)
-		return ERR_OK;
-	enum err_code code = store_find(x->app->store, TABLE_CERTIFICATES,
-	    serial_bytes(&x->certificate->serial), NULL, &revision, &found, err);
-	if (code != ERR_OK || revision == x->certificate->revision)
+	enum err_code code = store_find(
+	    x->app->store, table, key, NULL, &revision, &found, err);
+	if (code != ERR_OK || (found && revision == seen))
 		return code;
+	return ERR_CONFLICT;
+}
+
+enum err_code authn_still_holds(const struct exchange *x, struct err *err)
+{
+	enum err_code code = ERR_OK;
+	if (x->certificate != NULL)
+		code = is_unchanged(x, TABLE_CERTIFICATES,
+		    serial_bytes(&x->certificate->serial),
+		    x->certificate->revision, err);
+	/* A code that another request has used is its handler's to judge. */
+	if (code == ERR_OK && x->identity != NULL &&
+	    x->caller.kind != CALLER_CODE)
+		code = is_unchanged(x, TABLE_IDENTITIES,
+		    BYTES_OF(x->identity->id), x->identity->revision, err);
+	if (code != ERR_CONFLICT)
+		return code;
+	if (x->certificate == NULL)
+		return authn_refuse_bearer(
+		    x, "identity", "revoked while it waited", err);
 	count_failure(x, "certificate", "revoked while it waited");
 	return err_refuse(err, ERR_UNAUTHENTICATED,
 	    "the client certificate is not accepted");
 }
 
-enum err_code authn_may(struct exchange *x, enum permission permission,
-    const char *cluster, struct err *err)
+enum err_code authn_may(struct exchange *x, enum permission action,
+    const struct object *object, struct err *err)
 {
-	enum err_code code =
-	    access_check(&x->caller, permission, cluster, err);
+	enum err_code code = authorize(&x->caller, action, object, err);
 	if (code != ERR_OK)
 		x->denied = true;
 	return code;
@@ -123,16 +267,49 @@ enum err_code authn_may(struct exchange *x, enum permission permission,
 
 enum err_code authn_may_route(struct exchange *x, struct err *err)
 {
-	const char *cluster = NULL;
+	struct object object = {OBJECT_PLAIN, NULL};
 	switch (x->route->scope) {
 	case SCOPE_NONE:
 		break;
 	case SCOPE_CLUSTER:
-		cluster = x->params.cluster;
+		object.cluster = x->params.cluster;
 		break;
 	case SCOPE_OBJECT:
-		cluster = x->caller.cluster;
+		object.kind = OBJECT_ANY;
+		object.cluster = x->caller.cluster;
 		break;
 	}
-	return authn_may(x, x->route->permission, cluster, err);
+	return authn_may(x, x->route->permission, &object, err);
+}
+
+/* A caller bound to a cluster finds its own alone. */
+static enum err_code find_certificate(const struct exchange *x,
+    struct certificate **record_out, struct err *err)
+{
+	struct serial serial;
+	if (!serial_parse(x->params.item, &serial))
+		return err_refuse(err, ERR_NOT_FOUND,
+		    "There is no certificate \"%s\"; a serial is hex digits",
+		    err_quote_str(x->params.item));
+	if (x->caller.cluster == NULL)
+		return certificate_get(
+		    x->app->store, &serial, record_out, err);
+	return certificate_get_of(x->app->store, x->caller.cluster, &serial,
+	    record_out, err);
+}
+
+enum err_code authn_certificate(
+    struct exchange *x, struct certificate **record_out, struct err *err)
+{
+	OWNED(certificate) record = NULL;
+	enum err_code code = find_certificate(x, &record, err);
+	if (code == ERR_NOT_FOUND && x->caller.cluster != NULL)
+		x->denied = true;
+	if (code != ERR_OK)
+		return code;
+	const struct object object = certificate_object(record);
+	code = authn_may(x, x->route->permission, &object, err);
+	if (code == ERR_OK)
+		*record_out = GIVE(record);
+	return code;
 }

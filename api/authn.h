@@ -12,23 +12,39 @@ struct credentials {
 };
 
 /*
- * Fills x->caller, and x->token or x->certificate.  A caller who brings nothing
- * stays anonymous; one who brings something that is not accepted is refused.
+ * Fills x->caller, and x->token, x->certificate or x->identity.  A caller who
+ * brings nothing stays anonymous; one who brings something that is not accepted
+ * is refused.
  * Errors: ERR_UNAUTHENTICATED; those of the store.
  */
 MUST_CHECK enum err_code authn_identify(struct exchange *x,
     const struct credentials *credentials, struct err *err);
 
-/* Refuses a caller whose certificate was revoked since it was identified: a
- * request may wait long before its job runs.
+/* Who is not known yet, or asks for a first certificate; a program with its bearer
+ * token is known by it, as others are by their certificate. */
+bool authn_is_newcomer(const struct credentials *credentials);
+
+/* Refuses a caller whose certificate or identity was revoked since it was
+ * identified: a request may wait long before its job runs.
  * Errors: ERR_UNAUTHENTICATED; those of the store. */
 MUST_CHECK enum err_code authn_still_holds(
     const struct exchange *x, struct err *err);
+/* The one answer to a token or code that is good no longer. */
+MUST_CHECK enum err_code authn_refuse_bearer(const struct exchange *x,
+    const char *kind, const char *why, struct err *err);
 
-/* access_check() for x->caller, remembered for the audit log. */
-MUST_CHECK enum err_code authn_may(struct exchange *x,
-    enum permission permission, const char *cluster, struct err *err);
+/* authorize() for x->caller, remembered for the audit log. */
+MUST_CHECK enum err_code authn_may(struct exchange *x, enum permission action,
+    const struct object *object, struct err *err);
 /* As the route of X demands, before its handler runs. */
 MUST_CHECK enum err_code authn_may_route(struct exchange *x, struct err *err);
+/*
+ * The certificate whose serial stands in the path of X, when the caller may do
+ * to it what the route says.  To a caller bound to a cluster what is another's
+ * and what does not exist are one: words, status, trace, and work.
+ * Errors: ERR_NOT_FOUND, ERR_FORBIDDEN; those of the store.
+ */
+MUST_CHECK enum err_code authn_certificate(
+    struct exchange *x, struct certificate **record_out, struct err *err);
 
 #endif

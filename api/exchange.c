@@ -40,6 +40,7 @@ void exchange_clear(struct exchange *x)
 	buf_free(&x->body);
 	token_free(x->token);
 	certificate_free(x->certificate);
+	identity_free(x->identity);
 	free(x->caller.id);
 	free(x->caller.cluster);
 	free(x->refusal);

@@ -15,6 +15,7 @@
 #include "api/route.h"
 #include "api/server.h"
 #include "ca/certificate.h"
+#include "policies/identity.h"
 #include "policies/token.h"
 
 #define REQUEST_ID_SIZE 17	/* 16 hex digits and NUL */
@@ -39,7 +40,9 @@ struct exchange {
 	struct caller caller;
 	struct token *token;	/* that authenticated it, or NULL */
 	struct certificate *certificate; /* likewise */
-	bool denied;		/* access_check() said no */
+	struct identity *identity; /* whose certificate, code or token it is;
+				 * NULL: a node's */
+	bool denied;		/* authorize() said no */
 	struct err *refusal;	/* decided, but not yet told: the body is still
 				 * to come, or the audit log to be written */
 

@@ -41,6 +41,7 @@ uint32_t gate_roles(
 	    {ROLE_AUDITOR, &config->access.roles.auditor},
 	    {ROLE_NODE, &config->access.roles.node},
 	    {ROLE_KMS, &config->access.roles.kms},
+	    {ROLE_KEY_USER, &config->access.roles.kms},
 	};
 	for (size_t i = 0; i < ARRAY_LEN(all); i++)
 		if (!cidrs_admit(all[i].ranges->items, all[i].ranges->count,

@@ -10,49 +10,10 @@
 #include "base/clock.h"
 #include "base/text.h"
 
-static enum err_code get_record(const struct exchange *x,
-    struct certificate **record_out, struct err *err)
-{
-	struct serial serial;
-	if (!serial_parse(x->params.item, &serial))
-		return err_refuse(err, ERR_NOT_FOUND,
-		    "There is no certificate \"%s\"; a serial is hex digits",
-		    err_quote_str(x->params.item));
-	return certificate_get(x->app->store, &serial, record_out, err);
-}
-
-/* The record, when the caller may PERMISSION it.  What is another cluster's is
- * answered as what does not exist, in the same words. */
-static enum err_code get_allowed(struct exchange *x,
-    enum permission permission, struct certificate **record_out,
-    struct err *err)
-{
-	OWNED(certificate) record = NULL;
-	struct err hidden = {0};
-	enum err_code code = get_record(x, &record, err);
-	/* To a caller bound to a cluster both take as long and leave the same
-	 * trace. */
-	if (code == ERR_NOT_FOUND && x->caller.cluster != NULL)
-		x->denied = true;
-	if (code != ERR_OK)
-		return code;
-	OWNED_STR(serial) = serial_format(&record->serial);
-	code = authn_may(x, permission, record->cluster, &hidden);
-	if (code != ERR_OK && x->caller.cluster != NULL)
-		return err_refuse(err, ERR_NOT_FOUND,
-		    "there is no certificate with serial %s", serial);
-	if (code != ERR_OK) {
-		*err = hidden;
-		return code;
-	}
-	*record_out = GIVE(record);
-	return ERR_OK;
-}
-
 enum err_code handle_certificate_show(struct exchange *x, struct err *err)
 {
 	OWNED(certificate) record = NULL;
-	enum err_code code = get_allowed(x, PERM_CERT_READ, &record, err);
+	enum err_code code = authn_certificate(x, &record, err);
 	if (code != ERR_OK)
 		return code;
 	OWNED_JSON(json) = view_certificate(record, clock_now(), true);
@@ -116,7 +77,8 @@ static enum err_code read_query(struct exchange *x,
 		    err_quote_str(query->cluster));
 	if (query->cluster == NULL)
 		query->cluster = x->caller.cluster;
-	code = authn_may(x, PERM_CERT_READ, query->cluster, err);
+	code = authn_may(x, x->route->permission,
+	    &(struct object){OBJECT_PLAIN, query->cluster}, err);
 	if (code != ERR_OK || query->cluster == NULL)
 		return code;
 	/* An empty list would pass for a cluster without certificates. */
@@ -173,12 +135,27 @@ static enum err_code read_reason(
 	return ERR_OK;
 }
 
+/* What it took to revoke it. */
+static const char *rule_of(const struct certificate *record)
+{
+	switch (certificate_object(record).kind) {
+	case OBJECT_IDENTITY:
+		return permission_name(PERM_IDENTITY_REVOKE);
+	case OBJECT_SERVICE:
+		return permission_name(PERM_SERVICE_REVOKE);
+	case OBJECT_PLAIN:
+	case OBJECT_ANY:
+		break;
+	}
+	return permission_name(PERM_CERT_REVOKE);
+}
+
 static enum err_code revoke_one(struct exchange *x, uint8_t reason,
     struct certificate **record_out, struct err *err)
 {
 	OWNED(certificate) record = NULL;
 	OWNED(batch) batch = batch_new();
-	enum err_code code = get_allowed(x, PERM_CERT_REVOKE, &record, err);
+	enum err_code code = authn_certificate(x, &record, err);
 	if (code == ERR_OK)
 		code = ca_revoke(x->app->ca, batch, record, reason, err);
 	if (code != ERR_OK)
@@ -189,14 +166,15 @@ static enum err_code revoke_one(struct exchange *x, uint8_t reason,
 	    &(struct audit_entry){.action = "certificate.revoke",
 		.cluster = record->cluster,
 		.object = object,
-		.rule = "cert.revoke",
+		.rule = rule_of(record),
 		.detail = reason_name(reason)});
 	code = store_commit(x->app->store, batch, err);
 	if (code != ERR_OK)
 		return code;
 	ca_revoked(x->app->ca, record->issuer);
 	metrics_count(METRIC_REVOCATIONS);
-	return get_record(x, record_out, err);
+	return certificate_get(
+	    x->app->store, &record->serial, record_out, err);
 }
 
 enum err_code handle_certificate_revoke(struct exchange *x, struct err *err)

@@ -112,7 +112,8 @@ static enum err_code judge(
 	    it->decision->names->common_name, err);
 }
 
-/* The token as it is now: another request may have spent it. */
+/* The token as it is now: another request may have spent it, or it ended while
+ * this one waited; then the answer is that of any token that is not good. */
 static enum err_code read_token_again(struct exchange *x, struct err *err)
 {
 	if (x->token == NULL)
@@ -120,10 +121,15 @@ static enum err_code read_token_again(struct exchange *x, struct err *err)
 	struct token *fresh = NULL;
 	enum err_code code = token_get(
 	    x->app->store, x->token->cluster, x->token->id, &fresh, err);
+	if (code == ERR_NOT_FOUND)
+		return authn_refuse_bearer(x, "token", "no such token", err);
 	if (code != ERR_OK)
 		return code;
 	token_free(x->token);
 	x->token = fresh;
+	if (fresh->revoked || clock_now() >= fresh->expires)
+		return authn_refuse_bearer(
+		    x, "token", "ended while its request waited", err);
 	return ERR_OK;
 }
 
@@ -135,8 +141,7 @@ static enum err_code check_token(
 		return ERR_OK;
 	bool own = it->issued != NULL &&
 	    strcmp(it->issued->requester, x->caller.id) == 0;
-	if (!x->token->revoked && clock_now() < x->token->expires &&
-	    (own || !token_is_spent(x->token)))
+	if (own || !token_is_spent(x->token))
 		return ERR_OK;
 	return err_refuse(err, ERR_UNAUTHENTICATED,
 	    "The bootstrap token is spent; ask for another one");
@@ -175,9 +180,9 @@ static enum err_code attempt_issue(
 {
 	enum err_code code = authn_still_holds(x, err);
 	if (code == ERR_OK)
-		code = judge(x, it, err);
-	if (code == ERR_OK)
 		code = read_token_again(x, err);
+	if (code == ERR_OK)
+		code = judge(x, it, err);
 	if (code != ERR_OK)
 		return code;
 	const struct issue_order order = {

@@ -94,30 +94,6 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 	return store_commit(x->app->store, batch, err);
 }
 
-/* The view of the token with its text, which stands in locked memory alone. */
-static void reply_token(struct exchange *x, const struct token *token,
-    const struct secret *text)
-{
-	OWNED_BUF(view);
-	OWNED_JSON(json) = view_token(token);
-	json_put(&view, json);
-	struct bytes shown = secret_bytes(text);
-	static const char member[] = ",\"token\":\"";
-	size_t open = view.len - 1;	/* without the brace that closes it */
-	struct secret *body =
-	    secret_new(open + strlen(member) + shown.len + 2);
-	uint8_t *at = secret_data(body);
-	memcpy(at, view.data, open);
-	at += open;
-	memcpy(at, member, strlen(member));
-	at += strlen(member);
-	memcpy(at, shown.data, shown.len);
-	memcpy(at + shown.len, "\"}", 2);
-	x->reply.status = MHD_HTTP_CREATED;
-	x->reply.type = "application/json";
-	x->reply.secret = body;
-}
-
 enum err_code handle_token_create(struct exchange *x, struct err *err)
 {
 	struct wish wish = {0};
@@ -136,9 +112,11 @@ enum err_code handle_token_create(struct exchange *x, struct err *err)
 	}
 	texts_free(&wish.profiles);
 	texts_free(&wish.ranges);
-	if (code == ERR_OK)
-		reply_token(x, token, text);
-	return code;
+	if (code != ERR_OK)
+		return code;
+	OWNED_JSON(view) = view_token(token);
+	api_reply_shown_once(x, view, "token", text);
+	return ERR_OK;
 }
 
 enum err_code handle_token_list(struct exchange *x, struct err *err)

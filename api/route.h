@@ -11,7 +11,7 @@
 enum method { METHOD_GET, METHOD_POST, METHOD_PATCH, METHOD_DELETE,
 	METHOD_COUNT };
 
-/* Whose object the route concerns, for access_check(). */
+/* Whose object the route concerns, for authorize(). */
 enum route_scope {
 	SCOPE_NONE,	/* no cluster's: callers bound to one are refused */
 	SCOPE_CLUSTER,	/* the one in the path */
@@ -23,6 +23,8 @@ enum route_scope {
 enum {
 	ROUTE_JOB = 1 << 0,	/* waits: runs on a worker thread */
 	ROUTE_TOKEN = 1 << 1,	/* a bootstrap token may authenticate it */
+	ROUTE_CODE = 1 << 2,	/* likewise an enrolment code */
+	ROUTE_KEY_TOKEN = 1 << 3, /* likewise a bearer token for keys */
 };
 
 #define BODY_JSON (64u * 1024)

@@ -32,7 +32,7 @@ enum err_code trail_commit(const struct exchange *x,
 
 bool trail_wants(const struct exchange *x, const struct err *err)
 {
-	if (x->route == NULL || x->caller.kind == CALLER_ANONYMOUS)
+	if (x->route == NULL || x->caller.id == NULL)
 		return false;
 	return x->denied || err->code == ERR_FORBIDDEN ||
 	    err->code == ERR_POLICY || err->code == ERR_QUARANTINED ||

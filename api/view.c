@@ -124,6 +124,34 @@ json_t *view_token(const struct token *token)
 	return json;
 }
 
+json_t *view_identity(const struct identity *identity, int64_t now)
+{
+	json_t *json = new_object();
+	bool token = identity->kind == IDENTITY_TOKEN;
+	view_set_hex(json, "id", BYTES_OF(identity->id));
+	view_set_text(json, "name", identity->name);
+	view_set_text(json, "kind", token ? "token" : "certificate");
+	view_set_text(json, "state", identity_state(identity, now));
+	view_set(json, "roles",
+	    texts(identity->roles, identity->roles_count));
+	view_set_opt(json, "cluster", identity->cluster);
+	view_set(json, "from",
+	    ranges(identity->ranges, identity->ranges_count));
+	view_set_time(json, "created", identity->created);
+	view_set_opt(json, "creator", identity->creator);
+	if (!token)
+		view_set(json, "ttl_seconds", json_integer(identity->ttl));
+	if (!token && identity->enrolled == 0)
+		view_set_time(json, "code_expires", identity->code_expires);
+	if (identity->enrolled != 0)
+		view_set_time(json, "enrolled", identity->enrolled);
+	if (identity->expires != 0)
+		view_set_time(json, "expires", identity->expires);
+	if (identity->revoked != 0)
+		view_set_time(json, "revoked", identity->revoked);
+	return json;
+}
+
 static const char *state_name(const struct certificate *record, int64_t now)
 {
 	switch (record->state) {

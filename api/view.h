@@ -7,12 +7,14 @@
 #include "api/reply.h"
 #include "ca/certificate.h"
 #include "policies/cluster.h"
+#include "policies/identity.h"
 #include "policies/token.h"
 #include "store/audit.h"
 
 /* All return new references and never NULL. */
 json_t *view_cluster(const struct cluster *cluster);
 json_t *view_token(const struct token *token);
+json_t *view_identity(const struct identity *identity, int64_t now);
 /* With the PEM when it is wanted and known. */
 json_t *view_certificate(
     const struct certificate *certificate, int64_t now, bool with_pem);

@@ -60,6 +60,7 @@ struct issue_order {
 	const char *request_id;
 	uint32_t roles;			/* ROLE_* of the certificate */
 	const uint8_t *token_id;	/* token spent with the intent, or NULL */
+	const uint8_t *identity;	/* that the certificate is of, or NULL */
 };
 
 /*

@@ -65,11 +65,26 @@ struct service_order {
 	uint32_t roles;			/* ROLE_* */
 	const char *cluster;		/* identity bound to it, or NULL */
 	int64_t ttl;			/* seconds */
+	int64_t until;			/* seconds; not to be outlived; 0: none */
 	const char *requester;
+	const uint8_t *identity;	/* that it is of, or NULL */
+	const char *source, *request_id; /* for the audit log, or NULL */
 };
 MUST_CHECK enum err_code service_issue(struct ca *ca,
     const struct service_order *order, struct secret **key_pem_out,
     struct certificate **certificate_out, struct err *err);
+
+/*
+ * As service_issue for the key of REQUEST, which somebody else holds.  INTENT is
+ * what the caller wants in the commit of the intent.  With INTENT NULL nothing is
+ * issued: *certificate_out is what the same request got within the window of
+ * repeats, or NULL.
+ * Errors: as service_issue(); ERR_CONFLICT as ca_issue().
+ */
+MUST_CHECK enum err_code service_certify(struct ca *ca,
+    const struct service_order *order, const struct request *request,
+    struct batch *intent, struct certificate **certificate_out,
+    struct err *err);
 
 /*
  * Issues the certificate of the API listener for the names in CONFIG and writes

@@ -9,6 +9,7 @@
 #include "store/key.h"
 
 #define RECORD_VERSION 1
+#define RECORD_VERSION_IDENTITY 2	/* version 1, then an identity's id */
 #define REVOKED_VERSION 1
 #define INDEX_VERSION 1
 #define REASON_MAX 10		/* aACompromise */
@@ -27,9 +28,45 @@ void certificate_free(struct certificate *certificate)
 	free(certificate);
 }
 
+static bool has_identity(const struct certificate *record)
+{
+	static const uint8_t none[IDENTITY_ID_SIZE];
+
+	return memcmp(record->identity, none, sizeof(none)) != 0;
+}
+
+bool certificate_identity(const struct certificate *record,
+    uint8_t id_out[static IDENTITY_ID_SIZE])
+{
+	if (has_identity(record)) {
+		memcpy(id_out, record->identity, IDENTITY_ID_SIZE);
+		return true;
+	}
+	/* The first admin of an early version; only Signet itself decides
+	 * without a policy. */
+	if (record->policy != NULL || record->roles == 0 ||
+	    record->profile == NULL || strcmp(record->profile, "identity") != 0)
+		return false;
+	memcpy(id_out, record->spki_hash, IDENTITY_ID_SIZE);
+	return true;
+}
+
+struct object certificate_object(const struct certificate *record)
+{
+	uint8_t id[IDENTITY_ID_SIZE];
+	struct object object = {OBJECT_SERVICE, record->cluster};
+
+	if (certificate_identity(record, id))
+		object.kind = OBJECT_IDENTITY;
+	else if (record->cluster != NULL)
+		object.kind = OBJECT_PLAIN;
+	return object;
+}
+
 void certificate_write(const struct certificate *record, struct buf *out)
 {
-	buf_put_u8(out, RECORD_VERSION);
+	buf_put_u8(out, has_identity(record) ? RECORD_VERSION_IDENTITY
+					     : RECORD_VERSION);
 	buf_put_u8(out, (uint8_t)record->state);
 	buf_put_lv_str(out, record->issuer);
 	buf_put_lv_str(out, record->cluster);
@@ -48,6 +85,8 @@ void certificate_write(const struct certificate *record, struct buf *out)
 	buf_put(out, record->token_id, sizeof(record->token_id));
 	names_write(record->names, out);
 	buf_put_lv(out, BYTES(record->der, record->der_len));
+	if (has_identity(record))
+		buf_put(out, record->identity, sizeof(record->identity));
 }
 
 /* An empty text stands for none. */
@@ -129,7 +168,7 @@ enum err_code certificate_read(const struct serial *serial,
 	struct reader in = reader_over(value);
 	uint8_t version = reader_u8(&in);
 
-	if (version != RECORD_VERSION)
+	if (version != RECORD_VERSION && version != RECORD_VERSION_IDENTITY)
 		return fail_corrupt(serial, "unknown format version", err);
 	record->serial = *serial;
 	record->state = (enum certificate_state)reader_u8(&in);
@@ -138,7 +177,10 @@ enum err_code certificate_read(const struct serial *serial,
 	if (in.failed || !names_read(&in, &record->names))
 		return fail_corrupt(serial, "names do not decode", err);
 	read_der(&in, record);
-	if (!reader_done(&in) || !is_sound(record))
+	if (version == RECORD_VERSION_IDENTITY)
+		reader_copy(&in, record->identity, sizeof(record->identity));
+	if (!reader_done(&in) || !is_sound(record) ||
+	    has_identity(record) != (version == RECORD_VERSION_IDENTITY))
 		return fail_corrupt(serial, "it does not decode", err);
 	*record_out = GIVE(record);
 	return ERR_OK;
@@ -181,6 +223,15 @@ enum err_code certificate_find(struct store *store,
 	return ERR_OK;
 }
 
+static enum err_code refuse_absent(
+    const struct serial *serial, struct err *err)
+{
+	OWNED_STR(text) = serial_format(serial);
+
+	return err_refuse(err, ERR_NOT_FOUND,
+	    "there is no certificate with serial %s", text);
+}
+
 enum err_code certificate_get(struct store *store,
     const struct serial *serial, struct certificate **certificate_out,
     struct err *err)
@@ -190,14 +241,30 @@ enum err_code certificate_get(struct store *store,
 
 	if (code != ERR_OK)
 		return code;
-	if (record == NULL) {
-		OWNED_STR(text) = serial_format(serial);
-
-		return err_refuse(err, ERR_NOT_FOUND,
-		    "there is no certificate with serial %s", text);
-	}
+	if (record == NULL)
+		return refuse_absent(serial, err);
 	*certificate_out = GIVE(record);
 	return ERR_OK;
+}
+
+enum err_code certificate_get_of(struct store *store, const char *cluster,
+    const struct serial *serial, struct certificate **certificate_out,
+    struct err *err)
+{
+	struct key key = KEY_INIT;
+	uint64_t revision;
+	enum err_code code;
+	bool found;
+
+	key_add_text(&key, cluster);
+	key_add_octets(&key, serial_bytes(serial));
+	code = store_find(store, TABLE_CERTS_BY_CLUSTER, key_bytes(&key), NULL,
+	    &revision, &found, err);
+	if (code != ERR_OK)
+		return code;
+	if (!found)
+		return refuse_absent(serial, err);
+	return certificate_get(store, serial, certificate_out, err);
 }
 
 enum err_code intent_find(struct store *store, const struct serial *serial,
@@ -236,7 +303,7 @@ static const char *why_not_authentic(
 	if (now > record->not_after)
 		return "expired";
 	/* A server, a responder, a CA: known, and nobody's identity. */
-	if (record->roles == 0)
+	if (record->roles == 0 && !has_identity(record))
 		return "of no role";
 	return NULL;
 }
@@ -299,6 +366,7 @@ bool revocation_read(struct bytes key, size_t issuer_len,
 static void put_indexes(struct batch *batch, const struct certificate *record)
 {
 	struct key by_cluster = KEY_INIT, by_expiry = KEY_INIT;
+	struct key by_identity = KEY_INIT;
 	OWNED_BUF(value);
 
 	buf_put_u8(&value, INDEX_VERSION);
@@ -312,6 +380,12 @@ static void put_indexes(struct batch *batch, const struct certificate *record)
 	key_add_u64(&by_expiry, (uint64_t)record->not_after);
 	key_add_octets(&by_expiry, serial_bytes(&record->serial));
 	batch_put(batch, TABLE_CERTS_BY_EXPIRY, key_bytes(&by_expiry),
+	    buf_bytes(&value));
+	if (!has_identity(record))
+		return;
+	key_add_octets(&by_identity, BYTES_OF(record->identity));
+	key_add_octets(&by_identity, serial_bytes(&record->serial));
+	batch_put(batch, TABLE_CERTS_BY_IDENTITY, key_bytes(&by_identity),
 	    buf_bytes(&value));
 }
 

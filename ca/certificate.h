@@ -51,6 +51,8 @@ struct certificate {
 	uint8_t spki_hash[32];
 	uint8_t tbs_hash[32];		/* SHA-256 of what was signed */
 	uint8_t token_id[TOKEN_ID_SIZE]; /* zero: no token was spent */
+	uint8_t identity[IDENTITY_ID_SIZE]; /* that it is of; zero: of none, or of
+					 * one from before they were recorded */
 	struct names *names;
 	uint8_t *der;			/* NULL: no signature known */
 	size_t der_len;
@@ -79,6 +81,29 @@ MUST_CHECK enum err_code certificate_get(struct store *store,
 MUST_CHECK enum err_code certificate_authenticate(struct store *store,
     struct bytes der, int64_t now, struct certificate **certificate_out,
     const char **why_out, struct err *err);
+
+/* The identity that RECORD is a certificate of; false: of none. */
+MUST_CHECK bool certificate_identity(const struct certificate *record,
+    uint8_t id_out[static IDENTITY_ID_SIZE]);
+/* What RECORD is to authorize(). */
+struct object certificate_object(const struct certificate *record);
+
+/*
+ * As certificate_get, among those of CLUSTER alone: what is another's takes the
+ * same path as what does not exist.
+ */
+MUST_CHECK enum err_code certificate_get_of(struct store *store,
+    const char *cluster, const struct serial *serial,
+    struct certificate **certificate_out, struct err *err);
+
+#define IDENTITY_CERTIFICATES_MAX 32
+/* The certificates of an identity that are valid now, oldest first, at most MAX
+ * and IDENTITY_CERTIFICATES_MAX; those of before they were recorded excepted.
+ * Errors: ERR_STORE, ERR_CORRUPT. */
+MUST_CHECK enum err_code certificate_list_identity(struct store *store,
+    const uint8_t id[static IDENTITY_ID_SIZE],
+    struct certificate **certificates, size_t max, size_t *count_out,
+    struct err *err);
 
 struct certificate_query {
 	const char *cluster;		/* NULL: all */
@@ -131,7 +156,7 @@ MUST_CHECK enum err_code intent_find(struct store *store,
 /*
  * The record of SERIAL as it is stored, format version first, and back.
  * certificate_read is total: ERR_CORRUPT for any octets that certificate_write
- * does not write.
+ * does not write.  Version 2 is version 1 with an identity.
  */
 void certificate_write(const struct certificate *record, struct buf *out);
 MUST_CHECK enum err_code certificate_read(const struct serial *serial,

@@ -205,3 +205,62 @@ enum err_code certificate_list(struct store *store,
 	*count_out = walk.count;
 	return ERR_OK;
 }
+
+/* The serials of what is valid now, one behind the other. */
+static enum err_code read_identity_index(struct scan *scan, size_t max,
+    struct serial *serials, size_t *count, struct err *err)
+{
+	int64_t now = clock_now();
+
+	while (*count < max) {
+		struct bytes key, value;
+		enum err_code code;
+		bool more;
+
+		code = scan_next(scan, &key, &value, &more, err);
+		if (code != ERR_OK || !more)
+			return code;
+		struct reader in = reader_over(value);
+		uint8_t version = reader_u8(&in), state = reader_u8(&in);
+		int64_t not_after = reader_i64(&in);
+
+		if (!reader_done(&in) || version != INDEX_VERSION ||
+		    key.len <= IDENTITY_ID_SIZE ||
+		    !serial_read(BYTES(key.data + IDENTITY_ID_SIZE,
+				     key.len - IDENTITY_ID_SIZE),
+			&serials[*count]))
+			return err_fail(err, ERR_CORRUPT,
+			    "index row of an identity does not decode");
+		if (state == CERTIFICATE_VALID && not_after >= now)
+			(*count)++;
+	}
+	return ERR_OK;
+}
+
+enum err_code certificate_list_identity(struct store *store,
+    const uint8_t id[static IDENTITY_ID_SIZE],
+    struct certificate **certificates, size_t max, size_t *count_out,
+    struct err *err)
+{
+	struct serial serials[IDENTITY_CERTIFICATES_MAX];
+	struct scan *scan = NULL;
+	size_t found = 0;
+	enum err_code code;
+
+	*count_out = 0;
+	if (max > ARRAY_LEN(serials))
+		max = ARRAY_LEN(serials);
+	code = scan_open(store, TABLE_CERTS_BY_IDENTITY,
+	    BYTES(id, IDENTITY_ID_SIZE), BYTES(NULL, 0), &scan, err);
+	if (code == ERR_OK)
+		code = read_identity_index(scan, max, serials, &found, err);
+	scan_close(scan);
+	for (size_t i = 0; code == ERR_OK && i < found; i++) {
+		code = certificate_get(store, &serials[i],
+		    &certificates[*count_out], err);
+		*count_out += code == ERR_OK;
+	}
+	while (code != ERR_OK && *count_out > 0)
+		certificate_free(certificates[--*count_out]);
+	return code;
+}

@@ -184,6 +184,8 @@ static enum err_code new_record(struct issuance *it, struct err *err)
 	memcpy(record->spki_hash, order->request->spki_hash, 32);
 	if (order->token_id != NULL)
 		memcpy(record->token_id, order->token_id, TOKEN_ID_SIZE);
+	if (order->identity != NULL)
+		memcpy(record->identity, order->identity, IDENTITY_ID_SIZE);
 	record->names = names_copy(order->decision->names);
 	return ERR_OK;
 }

@@ -63,41 +63,18 @@ static struct decision *decide(const struct service_order *order,
 	decision->not_after = now + order->ttl - 1;
 	if (decision->not_after > issuer->not_after)
 		decision->not_after = issuer->not_after;
+	if (order->until != 0 && decision->not_after > order->until)
+		decision->not_after = order->until;
 	decision->key_usage = USAGE_DIGITAL_SIGNATURE;
 	decision->ext_usage = usage_of(order->profile);
 	decision->rule = mem_printf("service profile %s", order->profile);
 	return decision;
 }
 
-static enum err_code issue(struct ca *ca, const struct service_order *order,
-    const struct issuer *issuer, const struct request *request,
-    struct certificate **certificate_out, struct err *err)
-{
-	OWNED(decision) decision = decide(order, issuer, clock_now());
-	OWNED(batch) intent = batch_new();
-	OWNED_STR(name) = mem_strdup(
-	    order->cluster == NULL ? "" : order->cluster);
-	const struct cluster cluster = {.name = name};
-
-	return ca_issue(ca, &(struct issue_order){
-	    .cluster = order->cluster == NULL ? NULL : &cluster,
-	    .issuer = ISSUER_ID, .profile = order->profile,
-	    .request = request, .decision = decision,
-	    .requester = order->requester, .source = "local",
-	    .roles = order->roles}, intent, certificate_out, err);
-}
-
-enum err_code service_issue(struct ca *ca, const struct service_order *order,
-    struct secret **key_pem_out, struct certificate **certificate_out,
+static enum err_code find_issuer(const struct issuer_set *set,
+    const struct service_order *order, const struct issuer **issuer_out,
     struct err *err)
 {
-	OWNED(issuer_set) set = ca_issuers(ca);
-	const struct issuer *issuer = issuer_set_find(set, ISSUER_ID);
-	OWNED(request) request = NULL;
-	OWNED(secret) pem = NULL;
-	EVP_PKEY *key;
-	enum err_code code;
-
 	if (usage_of(order->profile) == 0)
 		return err_refuse(err, ERR_BAD_FIELD,
 		    "there is no service profile \"%s\"",
@@ -105,13 +82,58 @@ enum err_code service_issue(struct ca *ca, const struct service_order *order,
 	if (order->ttl <= 0)
 		return err_refuse(err, ERR_BAD_FIELD,
 		    "validity of a certificate must be positive");
-	if (issuer == NULL)
+	*issuer_out = issuer_set_find(set, ISSUER_ID);
+	if (*issuer_out == NULL)
 		return err_refuse(err, ERR_NOT_FOUND,
 		    "there is no issuer \"" ISSUER_ID "\"");
-	if ((code = softkey_new(&key, &pem, err)) != ERR_OK ||
+	return ERR_OK;
+}
+
+enum err_code service_certify(struct ca *ca, const struct service_order *order,
+    const struct request *request, struct batch *intent,
+    struct certificate **certificate_out, struct err *err)
+{
+	OWNED(issuer_set) set = ca_issuers(ca);
+	OWNED(decision) decision = NULL;
+	const struct issuer *issuer = NULL;
+	OWNED_STR(name) = mem_strdup(
+	    order->cluster == NULL ? "" : order->cluster);
+	const struct cluster cluster = {.name = name};
+	enum err_code code = find_issuer(set, order, &issuer, err);
+
+	if (code != ERR_OK)
+		return code;
+	decision = decide(order, issuer, clock_now());
+	const struct issue_order whole = {
+	    .cluster = order->cluster == NULL ? NULL : &cluster,
+	    .issuer = ISSUER_ID, .profile = order->profile,
+	    .request = request, .decision = decision,
+	    .requester = order->requester,
+	    .source = order->source == NULL ? "local" : order->source,
+	    .request_id = order->request_id,
+	    .roles = order->roles, .identity = order->identity};
+	if (intent == NULL)
+		return ca_find_repeat(ca, &whole, certificate_out, err);
+	return ca_issue(ca, &whole, intent, certificate_out, err);
+}
+
+enum err_code service_issue(struct ca *ca, const struct service_order *order,
+    struct secret **key_pem_out, struct certificate **certificate_out,
+    struct err *err)
+{
+	OWNED(issuer_set) set = ca_issuers(ca);
+	const struct issuer *issuer = NULL;
+	OWNED(request) request = NULL;
+	OWNED(batch) intent = batch_new();
+	OWNED(secret) pem = NULL;
+	EVP_PKEY *key;
+	enum err_code code;
+
+	if ((code = find_issuer(set, order, &issuer, err)) != ERR_OK ||
+	    (code = softkey_new(&key, &pem, err)) != ERR_OK ||
 	    (code = new_request(key, order->names, &request, err)) != ERR_OK ||
-	    (code = issue(ca, order, issuer, request, certificate_out, err)) !=
-		ERR_OK)
+	    (code = service_certify(ca, order, request, intent,
+		 certificate_out, err)) != ERR_OK)
 		return code;
 	*key_pem_out = GIVE(pem);
 	return ERR_OK;

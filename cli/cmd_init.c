@@ -4,6 +4,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <openssl/rand.h>
+
+#include "base/clock.h"
 #include "base/fs.h"
 #include "base/text.h"
 #include "ca/ceremony.h"
@@ -12,7 +15,7 @@
 #include "cli/output.h"
 #include "cli/session.h"
 #include "cli/setup.h"
-#include "policies/access.h"
+#include "policies/identity.h"
 #include "store/audit.h"
 
 #define DEV_TOKEN "signet"
@@ -171,21 +174,13 @@ static enum err_code make_server(struct instance *instance, struct err *err)
 }
 
 static enum err_code record_admin(
-    struct store *store, const struct certificate *certificate, struct err *err)
+    struct store *store, const struct identity *identity, struct err *err)
 {
 	OWNED(batch) batch = batch_new();
-	OWNED_STR(serial) = serial_format(&certificate->serial);
-	OWNED_STR(object) = mem_printf("serial:%s", serial);
-	char name[] = "admin";
-	struct identity identity = {.name = name,
-	    .roles = certificate->roles,
-	    .serial_len = certificate->serial.len,
-	    .created = certificate->created};
+	OWNED_STR(hex) = hex_new(identity->id, sizeof(identity->id));
+	OWNED_STR(object) = mem_printf("identity:%s", hex);
 
-	memcpy(identity.id, certificate->spki_hash, sizeof(identity.id));
-	memcpy(identity.serial, certificate->serial.octets,
-	    certificate->serial.len);
-	identity_create(batch, &identity);
+	identity_put(batch, identity);
 	batch_audit(batch, &(struct audit_entry){.action = "identity.create",
 			       .result = "granted",
 			       .actor = "system",
@@ -195,26 +190,53 @@ static enum err_code record_admin(
 	return store_commit(store, batch, err);
 }
 
+/* The first admin has every role of people, and needs no code. */
+static enum err_code new_admin(struct identity **identity_out, struct err *err)
+{
+	OWNED(identity) identity = mem_zalloc(sizeof(*identity));
+
+	if (RAND_bytes(identity->id, sizeof(identity->id)) != 1)
+		return err_fail_crypto(err, "RAND_bytes");
+	identity->kind = IDENTITY_CERTIFICATE;
+	identity->name = mem_strdup("admin");
+	identity->creator = mem_strdup("system");
+	identity->ttl = ADMIN_TTL;
+	identity->created = clock_now();
+	identity->enrolled = identity->created;
+	identity->roles =
+	    mem_zalloc_array(IDENTITY_ROLES_MAX, sizeof(*identity->roles));
+	for (uint32_t bit = 1; bit <= ROLE_ALL_HUMAN; bit <<= 1) {
+		if ((ROLE_ALL_HUMAN & bit) != 0)
+			identity->roles[identity->roles_count++] =
+			    mem_strdup(role_name((enum role)bit));
+	}
+	*identity_out = GIVE(identity);
+	return ERR_OK;
+}
+
 static enum err_code make_admin(struct instance *instance, struct err *err)
 {
 	OWNED(names) names = names_new();
 	OWNED(secret) key = NULL;
 	OWNED(certificate) certificate = NULL;
+	OWNED(identity) identity = NULL;
 	OWNED_STR(cert_path) = fs_join(instance->config->dir, "admin/cert.pem");
 	OWNED_STR(key_path) = fs_join(instance->config->dir, "admin/key.pem");
 	enum err_code code;
 
 	progress("identity of the first admin", NULL);
-	if ((code = names_set_cn(names, BYTES_STR("admin"), err)) != ERR_OK)
+	if ((code = names_set_cn(names, BYTES_STR("admin"), err)) != ERR_OK ||
+	    (code = new_admin(&identity, err)) != ERR_OK)
 		return code;
 	struct service_order order = {.profile = "identity",
 	    .names = names,
 	    .roles = ROLE_ALL_HUMAN,
 	    .ttl = ADMIN_TTL,
+	    .identity = identity->id,
 	    .requester = "system"};
-	if ((code = service_issue(
-		 instance->ca, &order, &key, &certificate, err)) != ERR_OK ||
-	    (code = record_admin(instance->store, certificate, err)) != ERR_OK)
+	if ((code = record_admin(instance->store, identity, err)) != ERR_OK ||
+	    (code = service_issue(
+		 instance->ca, &order, &key, &certificate, err)) != ERR_OK)
 		return code;
 	return service_write(
 	    instance->ca, certificate, key, cert_path, key_path, err);

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
+#include <string.h>
 
+#include "base/fs.h"
 #include "cli/call.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
@@ -45,16 +47,34 @@ int policy_show_run(const struct options *options)
 
 const struct option_spec policy_check_options[] = {{0}};
 
-int policy_check_run(const struct options *options)
+/* The file of roles stands beside the policies, under its one name. */
+static enum err_code check_file(
+    const char *path, struct buf *text, struct err *err)
 {
 	OWNED(policy) policy = NULL;
+	OWNED(role_set) roles = NULL;
+	const char *slash = strrchr(path, '/');
+	const char *base = slash == NULL ? path : slash + 1;
+	enum err_code code;
+
+	if (strcmp(base, ROLES_FILE) == 0 && fs_exists(path)) {
+		code = role_set_load(path, &roles, err);
+		if (code == ERR_OK)
+			role_set_print(roles, text);
+		return code;
+	}
+	code = policy_load(path, &policy, err);
+	if (code == ERR_OK)
+		policy_print(policy, text);
+	return code;
+}
+
+int policy_check_run(const struct options *options)
+{
 	OWNED_BUF(text);
 	struct err err = {0};
-	enum err_code code =
-	    policy_load(options_arg(options, 0), &policy, &err);
 
-	if (code == ERR_OK) {
-		policy_print(policy, &text);
+	if (check_file(options_arg(options, 0), &text, &err) == ERR_OK) {
 		fwrite(text.data, 1, text.len, stdout);
 		return EXIT_DONE;
 	}

@@ -50,6 +50,13 @@ COMMAND(key_unwrap);
 
 COMMAND(hsm_selftest);
 
+COMMAND(identity_create);
+COMMAND(identity_list);
+COMMAND(identity_show);
+COMMAND(identity_revoke);
+COMMAND(identity_enroll);
+COMMAND(identity_renew);
+
 COMMAND(policy_list);
 COMMAND(policy_show);
 COMMAND(policy_check);

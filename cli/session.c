@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/session.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/text.h"
+#include "cli/csr.h"
 #include "cli/exit.h"
+
+#define PEM_MAX 65536
+#define KEY_MAX 8192 /* of the locked heap */
 
 const struct option_spec session_options[] = {
     {"config", "FILE", "configuration of the instance [SIGNET_CONFIG]", false,
@@ -70,11 +75,18 @@ static char *take(const char *given, const char *dir, const char *name)
 	return dir == NULL ? NULL : fs_join(dir, name);
 }
 
-enum err_code session_open(
-    const struct options *options, struct client **client_out, struct err *err)
+void session_place_end(struct session_place *place)
+{
+	free(place->url);
+	free(place->ca);
+	free(place->cert);
+	free(place->key);
+}
+
+enum err_code session_find(const struct options *options,
+    struct session_place *place_out, struct err *err)
 {
 	OWNED(config) config = NULL;
-	OWNED_STR(own_url) = NULL;
 	const char *url = options_get(options, "url");
 	const char *dir = NULL;
 	enum err_code code;
@@ -89,20 +101,53 @@ enum err_code session_open(
 			return code;
 		dir = config->dir;
 	}
-	if (url == NULL) {
-		own_url = url_of(config->listen.api);
-		url = own_url;
-	}
-	OWNED_STR(ca) = take(options_get(options, "ca"), dir, "ca.pem");
-	OWNED_STR(cert) =
+	place_out->url =
+	    url != NULL ? mem_strdup(url) : url_of(config->listen.api);
+	place_out->ca = take(options_get(options, "ca"), dir, "ca.pem");
+	place_out->cert =
 	    take(options_get(options, "cert"), dir, "admin/cert.pem");
-	OWNED_STR(key) =
-	    take(options_get(options, "key"), dir, "admin/key.pem");
-	if (ca == NULL || cert == NULL || key == NULL)
+	place_out->key = take(options_get(options, "key"), dir, "admin/key.pem");
+	if (place_out->ca == NULL || place_out->cert == NULL ||
+	    place_out->key == NULL)
 		return err_refuse(err, ERR_CONFIG,
 		    "--url needs --ca, --cert and --key beside it");
-	struct client_options client = {
-	    .url = url, .ca_file = ca, .cert_file = cert, .key_file = key};
+	return ERR_OK;
+}
+
+enum err_code session_settle(
+    const struct session_place *place, struct err *err)
+{
+	OWNED_STR(next) = mem_printf("%s.next", place->key);
+	OWNED_STR(dir) = fs_dirname(place->key);
+	OWNED(secret) key = NULL;
+	OWNED_BUF(cert);
+	enum err_code code;
+
+	if (!fs_exists(next) || !fs_exists(place->cert))
+		return ERR_OK;
+	if ((code = secret_from_file(next, KEY_MAX, &key, err)) != ERR_OK ||
+	    (code = fs_read(place->cert, PEM_MAX, &cert, err)) != ERR_OK ||
+	    !csr_key_fits(key, buf_bytes(&cert)))
+		return code;
+	if (rename(next, place->key) != 0)
+		return err_refuse(
+		    err, ERR_IO, "%s: cannot become %s: %m", next, place->key);
+	return fs_sync_dir(dir, err);
+}
+
+enum err_code session_open(
+    const struct options *options, struct client **client_out, struct err *err)
+{
+	OWNED_PLACE(place);
+	enum err_code code;
+
+	if ((code = session_find(options, &place, err)) != ERR_OK ||
+	    (code = session_settle(&place, err)) != ERR_OK)
+		return code;
+	struct client_options client = {.url = place.url,
+	    .ca_file = place.ca,
+	    .cert_file = place.cert,
+	    .key_file = place.key};
 	return client_open(&client, client_out, err);
 }
 

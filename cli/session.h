@@ -18,6 +18,26 @@ extern const struct option_spec session_options[];
 MUST_CHECK enum err_code session_open(
     const struct options *options, struct client **client_out, struct err *err);
 
+/* Where the server is, and the files that a command uses to reach it. */
+struct session_place {
+	char *url, *ca, *cert, *key;
+};
+void session_place_end(struct session_place *place);
+#define OWNED_PLACE(name)                                                      \
+	__attribute__((cleanup(session_place_end))) struct session_place name = \
+	    {0}
+/* As session_open finds them.  Errors: ERR_CONFIG. */
+MUST_CHECK enum err_code session_find(const struct options *options,
+    struct session_place *place_out, struct err *err);
+
+/*
+ * The key of a certificate that is asked for stands in KEY.next until both are
+ * written.  Where a stop in between left it so, and it fits the certificate, it
+ * becomes the key.  Errors: ERR_IO, ERR_CONFIG.
+ */
+MUST_CHECK enum err_code session_settle(
+    const struct session_place *place, struct err *err);
+
 /* The configuration that --config or SIGNET_CONFIG names.
  * Errors: ERR_CONFIG. */
 MUST_CHECK enum err_code session_config(

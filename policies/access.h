@@ -13,10 +13,13 @@ enum role {
 	ROLE_KEY_OFFICER = 1 << 2, /* KEK life cycle */
 	ROLE_AUDITOR = 1 << 3,	/* read only */
 	ROLE_NODE = 1 << 4,	/* its own cluster's certificates */
-	ROLE_KMS = 1 << 5,	/* use of its cluster's keys */
+	ROLE_KMS = 1 << 5,	/* use of its cluster's keys; for programs */
+	ROLE_KEY_USER = 1 << 6,	/* use of keys, of every cluster when unbound */
 };
+/* What the first admin may: everything that people do. */
 #define ROLE_ALL_HUMAN                                                         \
-	(ROLE_ADMIN | ROLE_OPERATOR | ROLE_KEY_OFFICER | ROLE_AUDITOR | ROLE_KMS)
+	(ROLE_ADMIN | ROLE_OPERATOR | ROLE_KEY_OFFICER | ROLE_AUDITOR |        \
+	    ROLE_KEY_USER)
 
 enum permission {
 	PERM_NONE,		/* never granted: the default of a table */
@@ -38,35 +41,74 @@ enum permission {
 	PERM_AUDIT_READ,
 	PERM_POLICY_READ,
 	PERM_STATUS_READ,
+	PERM_IDENTITY_WRITE,
+	PERM_IDENTITY_READ,
+	PERM_IDENTITY_REVOKE,	/* an identity, or a certificate of one */
+	PERM_IDENTITY_ENROLL,	/* by an enrolment code alone */
+	PERM_IDENTITY_RENEW,	/* its own certificate */
+	PERM_SERVICE_REVOKE,	/* Signet's own certificates */
 	PERM_COUNT
 };
 const char *permission_name(enum permission permission); /* "cert.issue" */
+MUST_CHECK bool permission_parse(
+    const char *name, enum permission *permission_out);
+/* A set of permissions, a bit each. */
+typedef uint64_t permissions;
+#define PERMISSION_BIT(permission) (UINT64_C(1) << (permission))
+/* May a role of a policy file hold it?  Not what belongs to a credential (a
+ * token, a code), and not what would make whoever holds it an admin. */
+bool permission_is_grantable(enum permission permission);
 const char *role_name(enum role role);
 MUST_CHECK bool role_parse(const char *name, enum role *role_out);
 /* "admin,operator", malloc'd. */
 char *roles_format(uint32_t roles);
 
+/* How a caller proved who they are.  What is not here is nobody. */
+enum caller_kind {
+	CALLER_ANONYMOUS,
+	CALLER_TOKEN,		/* bootstrap token of a node */
+	CALLER_CERTIFICATE,
+	CALLER_CODE,		/* enrolment code of an identity */
+	CALLER_KEY_TOKEN,	/* bearer token of a program that uses keys */
+};
+
 /* Whoever asks, as the store knows them. */
 struct caller {
-	enum { CALLER_ANONYMOUS, CALLER_TOKEN, CALLER_CERTIFICATE } kind;
+	enum caller_kind kind;
 	uint32_t roles;		/* ROLE_* */
+	permissions custom;	/* what roles of policy files add */
 	char *cluster;		/* bound to it alone; NULL: every cluster */
 	char *id;		/* "token:4c…", "serial:01…"; NULL: anonymous */
 	struct ip source;
 };
 
+/* What an action is done to. */
+enum object_kind {
+	OBJECT_PLAIN,		/* a cluster's, or the instance's */
+	OBJECT_IDENTITY,	/* a certificate of an identity */
+	OBJECT_SERVICE,		/* a certificate of Signet itself */
+	OBJECT_ANY,		/* not known yet: enough to look for it? */
+};
+struct object {
+	enum object_kind kind;
+	const char *cluster;	/* NULL: of no cluster */
+};
+
 /*
- * May CALLER do PERMISSION on CLUSTER (NULL: on no cluster's object)?
+ * May CALLER do ACTION on OBJECT?  The one place where this is decided: by the
+ * credential, its roles, its cluster, and what the object is.  What is not
+ * granted is refused, unknown kinds of callers, actions and objects with it.
  * What belongs to another cluster is answered as if it did not exist.  A caller
- * bound to a cluster must name it, save for issuers, policies and status; a
- * node that is bound to none may do nothing.
+ * bound to a cluster must name it, save for issuers, policies and status; nodes
+ * and programs (kms) that are bound to none may do nothing.
  * Errors: ERR_UNAUTHENTICATED, ERR_FORBIDDEN, ERR_NOT_FOUND.
  */
-MUST_CHECK enum err_code access_check(const struct caller *caller,
-    enum permission permission, const char *cluster, struct err *err);
+MUST_CHECK enum err_code authorize(const struct caller *caller,
+    enum permission action, const struct object *object, struct err *err);
 
-/* The table of grants as text: permissions by roles, and whether the caller must
- * hold a certificate or a bootstrap token; committed as golden text. */
+/* The table of grants as text: permissions by roles, and what the caller must
+ * hold: certificate, bootstrap token, both a certificate or bearer token, or an
+ * enrolment code; committed as golden text. */
 void access_print(struct buf *out);
 
 #endif

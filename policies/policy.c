@@ -117,6 +117,7 @@ struct policy_set {
 	atomic_uint users;
 	struct policy **policies; /* by name */
 	size_t count;
+	struct role_set *roles;
 };
 
 struct policy_set *policy_set_ref(struct policy_set *set)
@@ -134,7 +135,13 @@ void policy_set_free(struct policy_set *set)
 	for (size_t i = 0; i < set->count; i++)
 		policy_free(set->policies[i]);
 	free(set->policies);
+	role_set_free(set->roles);
 	free(set);
+}
+
+const struct role_set *policy_set_roles(const struct policy_set *set)
+{
+	return set->roles;
 }
 
 size_t policy_set_count(const struct policy_set *set)
@@ -168,6 +175,7 @@ enum err_code policy_set_get(const struct policy_set *set, const char *name,
 static int is_policy_file(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.' &&
+	    strcmp(entry->d_name, ROLES_FILE) != 0 &&
 	    text_has_suffix(entry->d_name, ".yaml");
 }
 
@@ -222,7 +230,9 @@ enum err_code policy_set_load(
 		return err_refuse(err, ERR_CONFIG,
 		    "%s: %d policies (*.yaml), from 1 to %d are wanted", dir,
 		    listing.count, POLICIES_MAX);
-	if ((code = load_files(dir, &listing, set, err)) != ERR_OK)
+	OWNED_STR(roles) = fs_join(dir, ROLES_FILE);
+	if ((code = load_files(dir, &listing, set, err)) != ERR_OK ||
+	    (code = role_set_load(roles, &set->roles, err)) != ERR_OK)
 		return code;
 	*set_out = GIVE(set);
 	return ERR_OK;

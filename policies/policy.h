@@ -9,12 +9,14 @@
 #include "policies/cluster.h"
 #include "policies/keytype.h"
 #include "policies/names.h"
+#include "policies/roles.h"
 
 struct policy;
 struct policy_set;
 
 /*
- * Loads every *.yaml of DIR, all or none.  The file's name is the policy's.
+ * Loads every *.yaml of DIR, all or none.  The file's name is the policy's, but
+ * for roles.yaml (roles.h), which may be absent.
  * Errors: ERR_CONFIG with file and line; ERR_NOT_FOUND, ERR_IO.
  */
 MUST_CHECK enum err_code policy_set_load(
@@ -34,6 +36,8 @@ DEFINE_CLEANUP(policy, policy_free)
 
 size_t policy_set_count(const struct policy_set *set);
 const struct policy *policy_set_at(const struct policy_set *set, size_t index);
+/* Roles of the installation's own; lives as long as SET. */
+const struct role_set *policy_set_roles(const struct policy_set *set);
 /* Errors: ERR_POLICY, listing the policies there are. */
 MUST_CHECK enum err_code policy_set_get(const struct policy_set *set,
     const char *name, const struct policy **policy_out, struct err *err);

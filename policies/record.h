@@ -3,7 +3,8 @@
  * How clusters, tokens and identities stand in the store.  The first octet of a
  * record is its format version.  Reading is total: whatever octets come, the
  * answer is one object with every bound kept, or false; and an object has one
- * encoding, so that what is read and written again is the same.
+ * encoding, so that what is read and written again is the same; but for one in
+ * an older format, which is written in the newest.
  */
 #ifndef POLICIES_RECORD_H
 #define POLICIES_RECORD_H
@@ -15,6 +16,7 @@
 #define RECORD_VERSION 1
 /* 2: source ranges and quarantine.  Version 1 is read as without either. */
 #define CLUSTER_RECORD_VERSION 2
+#define IDENTITY_RECORD_VERSION 2
 
 void cluster_write(const struct cluster *cluster, struct buf *out);
 MUST_CHECK bool cluster_read(

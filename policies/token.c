@@ -1,42 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policies/token.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <openssl/rand.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/text.h"
+#include "policies/bearer.h"
 #include "policies/record.h"
 #include "store/key.h"
 
-#define RANDOM_LEN 32
-#define PREFIX "sgt_"
-#define PREFIX_LEN (sizeof(PREFIX) - 1)
-#define DIGITS_LEN 43		/* base64url of 32 octets, no padding */
-#define TEXT_LEN (PREFIX_LEN + DIGITS_LEN)
 #define CREATOR_MAX 256		/* octets */
-
-static pthread_once_t sha256_once = PTHREAD_ONCE_INIT;
-static EVP_MD *sha256;
-
-static void fetch_sha256(void)
-{
-	sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
-}
-
-static enum err_code hash_text(
-    struct bytes text, uint8_t hash[static 32], struct err *err)
-{
-	pthread_once(&sha256_once, fetch_sha256);
-	if (sha256 == NULL ||
-	    EVP_Digest(text.data, text.len, hash, NULL, sha256, NULL) != 1)
-		return err_fail_crypto(err, "EVP_Digest");
-	return ERR_OK;
-}
 
 void token_free(struct token *token)
 {
@@ -165,28 +139,6 @@ static enum err_code fill_lists(const struct token_request *request,
 	return ERR_OK;
 }
 
-/* Draws the random octets and writes them out, in locked memory throughout. */
-static enum err_code draw_text(struct secret **text_out, struct err *err)
-{
-	OWNED(secret) random = secret_new(RANDOM_LEN);
-	OWNED(secret) base64 = secret_new(DIGITS_LEN + 2); /* "=" and NUL */
-	OWNED(secret) text = secret_new(TEXT_LEN);
-	uint8_t *from = secret_data(base64);
-	uint8_t *to = secret_data(text);
-
-	if (RAND_priv_bytes(secret_data(random), RANDOM_LEN) != 1)
-		return err_fail_crypto(err, "RAND_priv_bytes");
-	EVP_EncodeBlock(from, secret_data(random), RANDOM_LEN);
-	memcpy(to, PREFIX, PREFIX_LEN);
-	for (size_t i = 0; i < DIGITS_LEN; i++) {
-		uint8_t c = from[i];
-
-		to[PREFIX_LEN + i] = c == '+' ? '-' : c == '/' ? '_' : c;
-	}
-	*text_out = GIVE(text);
-	return ERR_OK;
-}
-
 static void put(struct batch *batch, const struct token *token)
 {
 	OWNED_BUF(record);
@@ -216,8 +168,8 @@ enum err_code token_create(struct batch *batch,
 
 	if ((code = check_bounds(request, err)) != ERR_OK ||
 	    (code = fill_lists(request, token, err)) != ERR_OK ||
-	    (code = draw_text(&text, err)) != ERR_OK ||
-	    (code = hash_text(secret_bytes(text), token->hash, err)) != ERR_OK)
+	    (code = bearer_draw(BEARER_TOKEN, &text, err)) != ERR_OK ||
+	    (code = bearer_hash(secret_bytes(text), token->hash, err)) != ERR_OK)
 		return code;
 	memcpy(token->id, token->hash, TOKEN_ID_SIZE);
 	token->cluster = mem_strdup(request->cluster);
@@ -272,7 +224,7 @@ static const char *find_fault(const struct token *token,
     const uint8_t hash[static 32], const struct ip *source)
 {
 	if (token == NULL ||
-	    CRYPTO_memcmp(token->hash, hash, sizeof(token->hash)) != 0)
+	    !bearer_hash_equal(token->hash, hash))
 		return "no such token";
 	if (token->revoked)
 		return "token is revoked";
@@ -291,12 +243,8 @@ enum err_code token_check(struct store *store, struct bytes text,
 	uint8_t hash[32];
 	enum err_code code;
 
-	/* Hashed whatever it is, so that time tells nothing of the cause; what
-	 * is not as long as a token has the hash of none. */
 	*why_out = "store fault";
-	if (text.len > 2 * TEXT_LEN)
-		text.len = 2 * TEXT_LEN;
-	if ((code = hash_text(text, hash, err)) != ERR_OK ||
+	if ((code = bearer_hash(text, hash, err)) != ERR_OK ||
 	    (code = find(store, hash, &token, err)) != ERR_OK)
 		return code;
 	*why_out = find_fault(token, hash, source);

@@ -58,6 +58,12 @@ EXPECTED = {
                                                 (401, 401, 401, 403, 403, "in"),
     ("POST", "/clusters/{cluster}/keys/{key}/unwrap"):
                                                 (401, 401, 401, 403, 403, "in"),
+    ("POST", "/identities"):                    (401, 401, 401, 403, 403, "in"),
+    ("GET", "/identities"):                     (401, 401, 401, 403, 403, "in"),
+    ("POST", "/identities/enroll"):             (401, 401, 401, 403, 403, 403),
+    ("POST", "/identities/renew"):              (401, 401, 401, 403, 403, "in"),
+    ("GET", "/identities/{id}"):                (401, 401, 401, 403, 403, "in"),
+    ("DELETE", "/identities/{id}"):             (401, 401, 401, 403, 403, "in"),
     ("GET", "/policies"):                       (401, 401, 401, 403, 403, "in"),
     ("GET", "/policies/{policy}"):              (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit"):                          (401, 401, 401, 403, 403, "in"),
@@ -72,6 +78,7 @@ BODIES = {
     "/clusters/{cluster}": 400, "/clusters/{cluster}/quarantine": 400,
     "/certificates/{serial}/revoke": 400, "/clusters/{cluster}/keys": 400,
     "/clusters/{cluster}/keys/{key}/unwrap": 400,
+    "/identities": 400, "/identities/renew": 400,
 }
 # What a route needs in its query.
 QUERIES = {
@@ -99,6 +106,9 @@ def world(shared, tmp_path_factory):
             token = admin.ask("POST", f"/clusters/{cluster}/tokens",
                               {"uses": 1000}, status=201)
             setattr(world, cluster, (node, token))
+        world.identity = admin.ask(
+            "POST", "/identities", {"name": "x", "roles": ["auditor"]},
+            status=201)["id"]
         world.callers = {
             "anonymous": {}, "admin": shared.admin,
             "token": {"token": world.mine[1]["token"]},
@@ -112,7 +122,8 @@ def path_of(template, world, cluster="mine"):
     node, token = getattr(world, cluster)
     values = {"cluster": cluster, "key": "tde", "serial": node.serial,
               "policy": "etcd", "id": token["id"]
-              if "/tokens/" in template else "issuing-1"}
+              if "/tokens/" in template else world.identity
+              if "/identities/" in template else "issuing-1"}
     return re.sub(r"\{(\w+)\}", lambda m: values[m.group(1)], template)
 
 

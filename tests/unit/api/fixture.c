@@ -141,6 +141,30 @@ void fixture_end(struct fixture *fixture)
 		abort();
 }
 
+void fixture_identity(struct fixture *fixture,
+    const uint8_t id[static IDENTITY_ID_SIZE], const char *name)
+{
+	static char admin[] = "admin", operator[] = "operator",
+		    officer[] = "key-officer", auditor[] = "auditor",
+		    user[] = "key-user";
+	char *roles[] = {admin, operator, officer, auditor, user};
+	char creator[] = "test";
+	OWNED_STR(own_name) = mem_strdup(name);
+	OWNED(batch) batch = batch_new();
+	struct err err = {0};
+	struct identity identity = {.kind = IDENTITY_CERTIFICATE,
+	    .name = own_name,
+	    .roles = roles,
+	    .roles_count = ARRAY_LEN(roles),
+	    .ttl = 3600,
+	    .created = 1,
+	    .enrolled = 1,
+	    .creator = creator};
+	memcpy(identity.id, id, sizeof(identity.id));
+	identity_put(batch, &identity);
+	must(store_commit(fixture->app->store, batch, &err), &err);
+}
+
 static const struct route *route_of(route_handler *handler)
 {
 	for (size_t i = 0; i < ROUTE_COUNT; i++)

@@ -19,6 +19,10 @@ void fixture_end(struct fixture *fixture);
 void fixture_write(
     const struct fixture *fixture, const char *name, const char *text);
 
+/* Records the identity ID with every role of people. */
+void fixture_identity(struct fixture *fixture,
+    const uint8_t id[static IDENTITY_ID_SIZE], const char *name);
+
 /* A request as its handler sees it; the caller frees it by exchange_done. */
 struct ask {
 	route_handler *handler;

@@ -688,6 +688,52 @@ static void a_token_is_no_use_once_it_is_expired_or_revoked(void **state)
 	enrol_refused("gone", "sgt_nonsense", csr, ERR_UNAUTHENTICATED);
 }
 
+static struct exchange *waiting(
+    const char *cluster, const char *token, const char *body)
+{
+	OWNED_STR(header) = mem_printf("Bearer %s", token);
+	const struct credentials credentials = {header, {NULL, 0}};
+	struct exchange *x = exchange_make(
+	    &fixture, &(struct ask){.handler = handle_certificate_issue,
+			  .cluster = cluster,
+			  .body = body});
+	assert_ok(authn_identify(x, &credentials, &err));
+	assert_ok(authn_may_route(x, &err));
+	return x;
+}
+
+/* Whether it was revoked, has expired, or never was: one answer. */
+static void a_token_that_ends_while_its_request_waits_gets_the_one_answer(
+    void **state)
+{
+	OWNED_STR(csr) = csr_make(NULL, "n1.ended.example.net", NULL);
+	OWNED_STR(body) = body_make("csr", csr, "profile", "peer");
+	(void)state;
+	make_cluster("ended");
+	OWNED_STR(expiring) = make_token("ended", "{\"ttl\":\"1h\"}");
+	struct exchange *x = waiting("ended", expiring, body);
+	clock_freeze(clock_now() + 3601);
+	assert_refused(handle_certificate_issue(x, &err), ERR_UNAUTHENTICATED,
+	    "the credentials are not accepted");
+	clock_thaw();
+	exchange_done(x);
+	json_t *json = run_ok(&(struct ask){.handler = handle_token_create,
+				  .cluster = "ended",
+				  .body = "{}"},
+	    201);
+	OWNED_STR(token) = member(json, "token");
+	OWNED_STR(id) = member(json, "id");
+	json_decref(json);
+	x = waiting("ended", token, body);
+	json_decref(run_ok(&(struct ask){.handler = handle_token_revoke,
+			       .cluster = "ended",
+			       .item = id},
+	    200));
+	assert_refused(handle_certificate_issue(x, &err), ERR_UNAUTHENTICATED,
+	    "the credentials are not accepted");
+	exchange_done(x);
+}
+
 /* ---- Renewal ---- */
 
 static struct certificate *record_of(const char *text)
@@ -1224,6 +1270,8 @@ int main(void)
 	    cmocka_unit_test(
 		a_token_is_good_for_its_own_cluster_profile_and_address),
 	    cmocka_unit_test(a_token_is_no_use_once_it_is_expired_or_revoked),
+	    cmocka_unit_test(
+		a_token_that_ends_while_its_request_waits_gets_the_one_answer),
 	    cmocka_unit_test(a_certificate_renews_its_own_names_and_no_others),
 	    cmocka_unit_test(
 		a_certificate_that_is_revoked_expired_or_changed_renews_nothing),

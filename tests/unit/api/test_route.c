@@ -53,6 +53,21 @@ static void a_bootstrap_token_opens_enrolment_and_who_am_i_alone(void **state)
 	}
 }
 
+static void codes_open_enrolment_and_bearer_tokens_the_use_of_keys(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ROUTE_COUNT; i++) {
+		const struct route *entry = &route_table[i];
+		bool keys = entry->permission == PERM_KEY_USE ||
+			    (entry->permission == PERM_KEY_READ &&
+				entry->scope == SCOPE_CLUSTER);
+		assert_int_equal((entry->flags & ROUTE_CODE) != 0,
+		    entry->permission == PERM_IDENTITY_ENROLL);
+		assert_int_equal((entry->flags & ROUTE_KEY_TOKEN) != 0,
+		    keys || entry->handler == handle_self);
+	}
+}
+
 static void a_route_with_a_cluster_in_its_path_is_checked_for_it(void **state)
 {
 	(void)state;
@@ -235,6 +250,8 @@ int main(void)
 		nothing_but_roots_and_what_tells_nothing_is_open_to_everybody),
 	    cmocka_unit_test(
 		a_bootstrap_token_opens_enrolment_and_who_am_i_alone),
+	    cmocka_unit_test(
+		codes_open_enrolment_and_bearer_tokens_the_use_of_keys),
 	    cmocka_unit_test(
 		a_route_with_a_cluster_in_its_path_is_checked_for_it),
 	    cmocka_unit_test(

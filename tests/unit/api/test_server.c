@@ -725,9 +725,11 @@ static void write_admin(void)
 	const struct issuer *root = issuer_set_find(issuers, "root");
 	OWNED_BUF(pem);
 	assert_ok(names_set_cn(names, BYTES_STR("admin"), &err));
+	fixture_identity(&fixture, (uint8_t[IDENTITY_ID_SIZE]){1}, "admin");
 	const struct service_order order = {.profile = PROFILE_IDENTITY,
 	    .names = names,
 	    .roles = ROLE_ALL_HUMAN,
+	    .identity = (uint8_t[IDENTITY_ID_SIZE]){1},
 	    .ttl = 3600,
 	    .requester = "system"};
 	snprintf(admin_cert, sizeof(admin_cert), "%s/a.pem", fixture.dir);

@@ -9,7 +9,9 @@
 #include "policies/access.h"
 
 static const enum role all_roles[] = {ROLE_ADMIN, ROLE_OPERATOR,
-    ROLE_KEY_OFFICER, ROLE_AUDITOR, ROLE_NODE, ROLE_KMS};
+    ROLE_KEY_OFFICER, ROLE_AUDITOR, ROLE_NODE, ROLE_KMS, ROLE_KEY_USER};
+
+#define ON(name) (&(struct object){.cluster = (name)})
 
 static struct caller caller_of(uint32_t roles, const char *cluster)
 {
@@ -23,7 +25,8 @@ static enum err_code check(
 {
 	struct err err;
 
-	return access_check(caller, permission, cluster, &err);
+	return authorize(caller, permission, &(struct object){.cluster = cluster},
+	    &err);
 }
 
 static void the_table_of_grants_is_the_committed_one(void **state)
@@ -43,10 +46,17 @@ static bool is_expected(enum role role, enum permission permission)
 	    permission == PERM_ISSUER_READ || permission == PERM_KEY_READ ||
 	    permission == PERM_AUDIT_READ || permission == PERM_POLICY_READ ||
 	    permission == PERM_STATUS_READ;
+	bool identities = permission == PERM_IDENTITY_WRITE ||
+	    permission == PERM_IDENTITY_READ ||
+	    permission == PERM_IDENTITY_REVOKE ||
+	    permission == PERM_SERVICE_REVOKE;
 
+	if (permission == PERM_IDENTITY_RENEW)
+		return role != ROLE_NODE;
 	switch (role) {
 	case ROLE_ADMIN:
-		return reads || permission == PERM_CLUSTER_WRITE ||
+		return reads || identities ||
+		    permission == PERM_CLUSTER_WRITE ||
 		    permission == PERM_TOKEN_WRITE;
 	case ROLE_OPERATOR:
 		return permission == PERM_TOKEN_WRITE ||
@@ -61,10 +71,11 @@ static bool is_expected(enum role role, enum permission permission)
 		    permission == PERM_CLUSTER_READ ||
 		    permission == PERM_STATUS_READ;
 	case ROLE_AUDITOR:
-		return reads;
+		return reads || permission == PERM_IDENTITY_READ;
 	case ROLE_NODE:
 		return permission == PERM_CERT_RENEW;
 	case ROLE_KMS:
+	case ROLE_KEY_USER:
 		return permission == PERM_KEY_USE || permission == PERM_KEY_READ;
 	}
 	return false;
@@ -115,6 +126,131 @@ static void a_node_without_a_cluster_may_nothing(void **state)
 	assert_int_equal(check(&node, PERM_CERT_ISSUE, "orders"), ERR_FORBIDDEN);
 }
 
+static void a_program_without_a_cluster_may_nothing(void **state)
+{
+	struct caller kms = caller_of(ROLE_KMS, NULL);
+
+	(void)state;
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++) {
+		kms.kind = CALLER_CERTIFICATE;
+		assert_int_equal(
+		    check(&kms, (enum permission)p, "orders"), ERR_FORBIDDEN);
+		kms.kind = CALLER_KEY_TOKEN;
+		assert_int_equal(
+		    check(&kms, (enum permission)p, "orders"), ERR_FORBIDDEN);
+	}
+}
+
+static void a_bearer_token_uses_and_reads_keys_of_its_cluster_alone(
+    void **state)
+{
+	struct caller kms = caller_of(~0u, "orders");
+
+	(void)state;
+	kms.kind = CALLER_KEY_TOKEN;
+	kms.custom = ~UINT64_C(0);
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++)
+		assert_int_equal(check(&kms, (enum permission)p, "orders"),
+		    p == PERM_KEY_USE || p == PERM_KEY_READ ? ERR_OK
+							    : ERR_FORBIDDEN);
+	assert_int_equal(check(&kms, PERM_KEY_USE, "billing"), ERR_NOT_FOUND);
+	assert_int_equal(check(&kms, PERM_KEY_READ, NULL), ERR_FORBIDDEN);
+}
+
+static void an_enrolment_code_enrols_and_nothing_else(void **state)
+{
+	struct caller code = caller_of(~0u, "orders");
+
+	(void)state;
+	code.kind = CALLER_CODE;
+	code.custom = ~UINT64_C(0);
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++)
+		assert_int_equal(check(&code, (enum permission)p, NULL),
+		    p == PERM_IDENTITY_ENROLL ? ERR_OK : ERR_FORBIDDEN);
+}
+
+static void a_kind_of_caller_that_is_unknown_is_nobody(void **state)
+{
+	struct caller caller = caller_of(~0u, NULL);
+
+	(void)state;
+	caller.custom = ~UINT64_C(0);
+	for (int kind = CALLER_KEY_TOKEN + 1; kind < 40; kind++) {
+		caller.kind = (enum caller_kind)kind;
+		for (unsigned p = PERM_SELF; p < PERM_COUNT; p++)
+			assert_int_equal(
+			    check(&caller, (enum permission)p, NULL),
+			    ERR_UNAUTHENTICATED);
+	}
+}
+
+static enum err_code revoke(uint32_t roles, enum object_kind kind)
+{
+	struct caller caller = caller_of(roles, NULL);
+	struct err err;
+
+	return authorize(&caller, PERM_CERT_REVOKE,
+	    &(struct object){.kind = kind}, &err);
+}
+
+static void an_operator_revokes_what_clusters_have_and_nothing_of_signets(
+    void **state)
+{
+	struct caller operator = caller_of(ROLE_OPERATOR, NULL);
+	const struct object identity = {.kind = OBJECT_IDENTITY};
+	struct err err;
+
+	(void)state;
+	assert_int_equal(revoke(ROLE_OPERATOR, OBJECT_PLAIN), ERR_OK);
+	assert_int_equal(revoke(ROLE_OPERATOR, OBJECT_ANY), ERR_OK);
+	assert_int_equal(revoke(ROLE_OPERATOR, OBJECT_SERVICE), ERR_FORBIDDEN);
+	assert_refused(
+	    authorize(&operator, PERM_CERT_REVOKE, &identity, &err),
+	    ERR_FORBIDDEN, &err, "identity.revoke", "operator");
+	assert_int_equal(revoke(ROLE_ADMIN, OBJECT_IDENTITY), ERR_OK);
+	assert_int_equal(revoke(ROLE_ADMIN, OBJECT_SERVICE), ERR_OK);
+	assert_int_equal(revoke(ROLE_ADMIN, OBJECT_ANY), ERR_OK);
+	assert_int_equal(revoke(ROLE_ADMIN, OBJECT_PLAIN), ERR_FORBIDDEN);
+	assert_int_equal(revoke(ROLE_AUDITOR, OBJECT_ANY), ERR_FORBIDDEN);
+	assert_int_equal(
+	    revoke(ROLE_ALL_HUMAN, (enum object_kind)77), ERR_FORBIDDEN);
+}
+
+static void a_role_of_a_policy_file_never_makes_an_admin(void **state)
+{
+	struct caller caller = caller_of(0, "orders");
+
+	(void)state;
+	caller.custom = ~UINT64_C(0);
+	for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++)
+		assert_int_equal(check(&caller, (enum permission)p, "orders"),
+		    p == PERM_IDENTITY_RENEW ||
+			permission_is_grantable((enum permission)p)
+			? ERR_OK : ERR_FORBIDDEN);
+	assert_false(permission_is_grantable(PERM_IDENTITY_WRITE));
+	assert_false(permission_is_grantable(PERM_IDENTITY_REVOKE));
+	assert_false(permission_is_grantable(PERM_SERVICE_REVOKE));
+	assert_false(permission_is_grantable(PERM_COUNT));
+	caller.custom = PERMISSION_BIT(PERM_KEY_USE);
+	assert_int_equal(check(&caller, PERM_KEY_USE, "orders"), ERR_OK);
+	caller.cluster = NULL;
+	assert_int_equal(check(&caller, PERM_KEY_USE, "orders"), ERR_FORBIDDEN);
+}
+
+static void permissions_have_names_both_ways(void **state)
+{
+	enum permission found;
+
+	(void)state;
+	for (unsigned p = 0; p < PERM_COUNT; p++) {
+		assert_true(permission_parse(
+		    permission_name((enum permission)p), &found));
+		assert_int_equal(found, p);
+	}
+	assert_false(permission_parse("cert.steal", &found));
+	assert_false(permission_parse("", &found));
+}
+
 static void another_cluster_does_not_exist_for_a_bound_caller(void **state)
 {
 	struct caller kms = caller_of(ROLE_KMS, "orders");
@@ -122,7 +258,7 @@ static void another_cluster_does_not_exist_for_a_bound_caller(void **state)
 
 	(void)state;
 	assert_int_equal(check(&kms, PERM_KEY_USE, "orders"), ERR_OK);
-	assert_refused(access_check(&kms, PERM_KEY_USE, "billing", &err),
+	assert_refused(authorize(&kms, PERM_KEY_USE, ON("billing"), &err),
 	    ERR_NOT_FOUND, &err, "there is no cluster \"billing\"");
 	/* Without the permission the answer is the same for every cluster. */
 	assert_int_equal(check(&kms, PERM_KEY_MANAGE, "billing"), ERR_FORBIDDEN);
@@ -140,7 +276,7 @@ static void a_bound_caller_names_its_cluster_or_asks_of_the_instance(
 	assert_int_equal(check(&bound, PERM_STATUS_READ, NULL), ERR_OK);
 	assert_int_equal(check(&bound, PERM_ISSUER_READ, NULL), ERR_OK);
 	assert_int_equal(check(&bound, PERM_POLICY_READ, NULL), ERR_OK);
-	assert_refused(access_check(&bound, PERM_CERT_READ, NULL, &err),
+	assert_refused(authorize(&bound, PERM_CERT_READ, ON(NULL), &err),
 	    ERR_FORBIDDEN, &err, "bound to cluster orders");
 	assert_int_equal(check(&bound, PERM_AUDIT_READ, NULL), ERR_FORBIDDEN);
 	assert_int_equal(check(&free_one, PERM_CERT_READ, NULL), ERR_OK);
@@ -149,7 +285,7 @@ static void a_bound_caller_names_its_cluster_or_asks_of_the_instance(
 
 static void roles_add_up(void **state)
 {
-	struct caller both = caller_of(ROLE_OPERATOR | ROLE_KMS, NULL);
+	struct caller both = caller_of(ROLE_OPERATOR | ROLE_KEY_USER, NULL);
 
 	(void)state;
 	assert_int_equal(check(&both, PERM_CERT_REVOKE, "orders"), ERR_OK);
@@ -194,7 +330,7 @@ static void no_caller_has_the_permission_that_is_none(void **state)
 	(void)state;
 	assert_int_equal(check(&all, PERM_NONE, "orders"), ERR_FORBIDDEN);
 	assert_int_equal(check(&all, PERM_COUNT, "orders"), ERR_FORBIDDEN);
-	assert_refused(access_check(&no_roles, PERM_CERT_READ, NULL, &err),
+	assert_refused(authorize(&no_roles, PERM_CERT_READ, ON(NULL), &err),
 	    ERR_FORBIDDEN, &err, "cert.read", "role none");
 }
 
@@ -226,6 +362,16 @@ int main(void)
 		cmocka_unit_test(
 		    a_bootstrap_token_lets_a_node_ask_for_a_certificate_alone),
 		cmocka_unit_test(a_node_without_a_cluster_may_nothing),
+		cmocka_unit_test(a_program_without_a_cluster_may_nothing),
+		cmocka_unit_test(
+		    a_bearer_token_uses_and_reads_keys_of_its_cluster_alone),
+		cmocka_unit_test(an_enrolment_code_enrols_and_nothing_else),
+		cmocka_unit_test(a_kind_of_caller_that_is_unknown_is_nobody),
+		cmocka_unit_test(
+		    an_operator_revokes_what_clusters_have_and_nothing_of_signets),
+		cmocka_unit_test(
+		    a_role_of_a_policy_file_never_makes_an_admin),
+		cmocka_unit_test(permissions_have_names_both_ways),
 		cmocka_unit_test(
 		    another_cluster_does_not_exist_for_a_bound_caller),
 		cmocka_unit_test(

@@ -72,16 +72,31 @@ static void write_token(struct buf *out)
 
 static void write_identity(struct buf *out)
 {
-	static char name[] = "Ann Admin", cluster[] = "orders";
-	const struct identity identity = {
+	static char name[] = "Orders app", cluster[] = "orders";
+	static char kms[] = "kms", own[] = "release", creator[] = "serial:0102";
+	static struct cidr ranges[1];
+	char *roles[] = {kms, own};
+	struct identity identity = {
+		.kind = IDENTITY_CERTIFICATE,
 		.name = name,
-		.roles = ROLE_ADMIN | ROLE_KMS,
+		.roles = roles,
+		.roles_count = ARRAY_LEN(roles),
 		.cluster = cluster,
+		.ranges = ranges,
+		.ranges_count = ARRAY_LEN(ranges),
+		.hash = {7, 8, 9, [31] = 1},
+		.ttl = 86400,
+		.code_expires = NOW + 3600,
+		.created = NOW,
+		.expires = NOW + 864000,
+		.enrolled = NOW + 60,
+		.revoked = NOW + 120,
 		.serial = {1, 2, 3, 4},
 		.serial_len = 18,
-		.created = NOW,
+		.creator = creator,
 	};
 
+	assert_true(cidr_parse("10.1.0.0/16", &ranges[0], NULL));
 	identity_write(&identity, out);
 }
 
@@ -145,7 +160,7 @@ static const struct kind {
 } kinds[] = {
 	{"cluster-v2.hex", write_cluster, copy_cluster},
 	{"token-v1.hex", write_token, copy_token},
-	{"identity-v1.hex", write_identity, copy_identity},
+	{"identity-v2.hex", write_identity, copy_identity},
 	{"names-v1.hex", write_names, copy_names},
 };
 
@@ -352,12 +367,75 @@ static void a_cluster_beyond_its_bounds_is_refused(void **state)
 	}
 }
 
+static void an_identity_of_format_version_1_is_read(void **state)
+{
+	OWNED(identity) identity = NULL;
+	OWNED(identity) unbound = NULL;
+	OWNED_BUF(old);
+	OWNED_BUF(newest);
+
+	(void)state;
+	read_golden("identity-v1.hex", &old);
+	assert_int_equal(old.data[0], 1);
+	assert_true(identity_read(identity_id, buf_bytes(&old), &identity));
+	assert_int_equal(identity->kind, IDENTITY_CERTIFICATE);
+	assert_string_equal(identity->name, "Ann Admin");
+	assert_int_equal(identity->roles_count, 2);
+	assert_string_equal(identity->roles[0], "admin");
+	assert_string_equal(identity->roles[1], "kms");
+	assert_string_equal(identity->cluster, "orders");
+	assert_int_equal(identity->serial_len, 18);
+	assert_int_equal(identity->enrolled, NOW);
+	assert_int_equal(identity->ttl, IDENTITY_TTL_MAX);
+	assert_null(identity_fault(identity, NOW + 1));
+	/* Written again it is of the newest format, and the same. */
+	identity_write(identity, &newest);
+	assert_int_equal(newest.data[0], IDENTITY_RECORD_VERSION);
+	assert_true(identity_read(identity_id, buf_bytes(&newest), &unbound));
+	assert_string_equal(unbound->roles[1], "kms");
+	for (size_t len = 0; len < old.len; len++) {
+		OWNED(identity) none = NULL;
+		OWNED_BUF(prefix);
+
+		buf_put(&prefix, old.data, len);
+		assert_false(
+		    identity_read(identity_id, buf_bytes(&prefix), &none));
+	}
+}
+
+/* Its role of programs was one of people, whom no cluster bound. */
+static void the_first_admin_of_format_version_1_keeps_the_use_of_keys(
+    void **state)
+{
+	OWNED(identity) identity = NULL;
+	struct caller caller = {.kind = CALLER_CERTIFICATE};
+	const struct object object = {.cluster = "orders"};
+	struct err err;
+	OWNED_BUF(old);
+
+	(void)state;
+	buf_put_u8(&old, 1);
+	buf_put_lv_str(&old, "admin");
+	buf_put_u32(&old, 0x2f);
+	buf_put_lv_str(&old, "");
+	buf_put_lv_str(&old, "serial");
+	buf_put_i64(&old, NOW);
+	assert_true(identity_read(identity_id, buf_bytes(&old), &identity));
+	identity_act(identity, NULL, &caller);
+	assert_int_equal(caller.roles, ROLE_ALL_HUMAN);
+	assert_int_equal(
+	    authorize(&caller, PERM_KEY_USE, &object, &err), ERR_OK);
+}
+
 static void an_identity_is_read_back_and_listed_in_pages(void **state)
 {
 	struct fixture *fixture = *state;
-	static char name[] = "admin", cluster[] = "orders";
-	struct identity identity = {.name = name, .roles = ROLE_ADMIN,
-	    .serial = {1}, .serial_len = 1, .created = NOW};
+	static char name[] = "admin", cluster[] = "orders", creator[] = "";
+	static char admin[] = "admin";
+	char *roles[] = {admin};
+	struct identity identity = {.kind = IDENTITY_CERTIFICATE, .name = name,
+	    .roles = roles, .roles_count = 1, .ttl = 60, .created = NOW,
+	    .creator = creator};
 	OWNED(batch) batch = batch_new();
 	OWNED(batch) again = batch_new();
 	struct identity *page[4];
@@ -366,10 +444,10 @@ static void an_identity_is_read_back_and_listed_in_pages(void **state)
 	for (uint8_t i = 1; i <= 3; i++) {
 		identity.id[0] = i;
 		identity.cluster = i == 2 ? cluster : NULL;
-		identity_create(batch, &identity);
+		identity_put(batch, &identity);
 	}
 	assert_commit(fixture->store, batch);
-	identity_create(again, &identity);
+	identity_put(again, &identity);
 	assert_int_equal(store_commit(fixture->store, again, &fixture->err),
 	    ERR_CONFLICT);
 	assert_int_equal(identity_list(fixture->store, NULL, 2, page, &count,
@@ -378,8 +456,7 @@ static void an_identity_is_read_back_and_listed_in_pages(void **state)
 	assert_null(page[0]->cluster);
 	assert_string_equal(page[1]->cluster, "orders");
 	assert_string_equal(page[1]->name, "admin");
-	assert_int_equal(page[1]->roles, ROLE_ADMIN);
-	assert_int_equal(page[1]->serial_len, 1);
+	assert_string_equal(page[1]->roles[0], "admin");
 	memcpy(identity.id, page[1]->id, sizeof(identity.id));
 	identity_free(page[0]);
 	identity_free(page[1]);
@@ -410,21 +487,52 @@ static void a_record_of_an_identity_that_cannot_be_read_is_a_fault(void **state)
 	assert_int_equal(count, 0);
 }
 
-static void an_identity_with_an_unknown_role_is_refused(void **state)
+static bool identity_survives(const struct identity *identity)
 {
-	OWNED(identity) identity = NULL;
+	OWNED(identity) read = NULL;
 	OWNED_BUF(record);
-	OWNED_BUF(again);
+
+	identity_write(identity, &record);
+	return identity_read(identity->id, buf_bytes(&record), &read);
+}
+
+static void an_identity_beyond_its_bounds_is_refused(void **state)
+{
+	static char bad[] = "Bad Role", cluster[] = "orders";
+	static char odd[] = "Or ders";
+	OWNED(identity) good = NULL;
+	OWNED_BUF(record);
+	struct identity changed;
+	char *roles[] = {bad};
 
 	(void)state;
 	write_identity(&record);
-	assert_true(
-	    identity_read(identity_id, buf_bytes(&record), &identity));
-	identity->roles = 1u << 30;
-	identity_write(identity, &again);
-	identity_free(identity);
-	identity = NULL;
-	assert_false(identity_read(identity_id, buf_bytes(&again), &identity));
+	assert_true(identity_read(identity_id, buf_bytes(&record), &good));
+	assert_true(identity_survives(good));
+	changed = *good;
+	changed.kind = (enum identity_kind)3;
+	assert_false(identity_survives(&changed));
+	changed = *good;
+	changed.ttl = 0;
+	assert_false(identity_survives(&changed));
+	changed = *good;
+	changed.roles = roles;
+	changed.roles_count = 1;
+	assert_false(identity_survives(&changed));
+	changed = *good;
+	changed.cluster = odd;
+	assert_false(identity_survives(&changed));
+	/* A token that lasts for ever, or is of no cluster. */
+	changed = *good;
+	changed.kind = IDENTITY_TOKEN;
+	changed.ttl = 0;
+	changed.cluster = cluster;
+	assert_true(identity_survives(&changed));
+	changed.expires = 0;
+	assert_false(identity_survives(&changed));
+	changed.expires = NOW;
+	changed.cluster = NULL;
+	assert_false(identity_survives(&changed));
 }
 
 int main(void)
@@ -441,7 +549,10 @@ int main(void)
 		TEST_STORE(an_identity_is_read_back_and_listed_in_pages),
 		TEST_STORE(
 		    a_record_of_an_identity_that_cannot_be_read_is_a_fault),
-		cmocka_unit_test(an_identity_with_an_unknown_role_is_refused),
+		cmocka_unit_test(an_identity_beyond_its_bounds_is_refused),
+		cmocka_unit_test(an_identity_of_format_version_1_is_read),
+		cmocka_unit_test(
+		    the_first_admin_of_format_version_1_keeps_the_use_of_keys),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Goal: an identity is made only with roles that make sense, its code and its
+ * token let in whom they were made for, and nobody learns why another was turned
+ * away. */
+#include "fixture.h"
+
+#include <openssl/rand.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/fs.h"
+#include "base/text.h"
+#include "policies/identity.h"
+
+static const char *const operator_only[] = {"operator"};
+static const char *const kms_only[] = {"kms"};
+
+static struct identity_request person(void)
+{
+	return (struct identity_request){.name = "Ann",
+	    .creator = "serial:01",
+	    .kind = IDENTITY_CERTIFICATE,
+	    .roles = operator_only,
+	    .roles_count = 1};
+}
+
+static struct identity_request program(void)
+{
+	return (struct identity_request){.name = "app",
+	    .creator = "serial:01",
+	    .kind = IDENTITY_TOKEN,
+	    .cluster = "orders",
+	    .roles = kms_only,
+	    .roles_count = 1};
+}
+
+/* A committed identity, frozen at NOW; the caller frees both. */
+static struct secret *create(struct fixture *fixture,
+    const struct identity_request *request, struct identity **identity_out)
+{
+	OWNED(batch) batch = batch_new();
+	struct secret *text = NULL;
+
+	clock_freeze(NOW);
+	if (identity_create(batch, NULL, request, identity_out, &text,
+		&fixture->err) != ERR_OK)
+		fail_msg("%s%s", fixture->err.detail, fixture->err.cause);
+	assert_commit(fixture->store, batch);
+	(*identity_out)->revision = 1;
+	return text;
+}
+
+static enum err_code check(struct fixture *fixture, enum bearer_kind kind,
+    struct bytes text, struct identity **identity_out, const char **why)
+{
+	struct ip ip;
+
+	assert_true(ip_parse("10.1.2.3", &ip));
+	return identity_check(fixture->store, kind, text, &ip, identity_out,
+	    why, &fixture->err);
+}
+
+static void assert_turned_away(struct fixture *fixture, enum bearer_kind kind,
+    struct bytes text, const char *why)
+{
+	OWNED(identity) identity = NULL;
+	const char *found = NULL;
+
+	assert_refused(check(fixture, kind, text, &identity, &found),
+	    ERR_UNAUTHENTICATED, &fixture->err,
+	    "the credentials are not accepted");
+	assert_string_equal(found, why);
+}
+
+static void a_code_lets_in_whom_it_was_made_for(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(identity) found = NULL;
+	const char *why = NULL;
+
+	assert_int_equal(secret_len(text), 47);
+	assert_memory_equal(secret_data(text), "sgc_", 4);
+	assert_int_equal(made->ttl, IDENTITY_TTL_DEFAULT);
+	assert_int_equal(made->code_expires, NOW + IDENTITY_CODE_TTL_DEFAULT);
+	assert_int_equal(made->expires, 0);
+	assert_string_equal(identity_state(made, NOW), "pending");
+	assert_int_equal(check(fixture, BEARER_CODE, secret_bytes(text), &found,
+			     &why), ERR_OK);
+	assert_memory_equal(found->id, made->id, IDENTITY_ID_SIZE);
+	assert_string_equal(found->name, "Ann");
+	assert_null(why);
+	/* The code is no bearer token, and nobody else's. */
+	assert_turned_away(fixture, BEARER_KEY_TOKEN, secret_bytes(text),
+	    "a code or token of the other kind");
+	secret_data(text)[10] ^= 1;
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(text),
+	    "no such code or token");
+	assert_turned_away(fixture, BEARER_CODE, BYTES_STR(""),
+	    "no such code or token");
+}
+
+static void a_code_ends_and_its_identity_with_it(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = NULL;
+
+	request.code_ttl = 60;
+	request.lifetime = 3600;
+	text = create(fixture, &request, &made);
+	clock_freeze(NOW + 60);
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(text),
+	    "enrolment code has expired");
+	assert_string_equal(identity_state(made, NOW + 60), "expired");
+	made->enrolled = NOW;
+	assert_string_equal(identity_state(made, NOW + 60), "active");
+	assert_null(identity_fault(made, NOW + 3599));
+	assert_string_equal(
+	    identity_fault(made, NOW + 3600), "identity has expired");
+}
+
+static void a_code_is_marked_as_used_once(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(batch) first = batch_new();
+	OWNED(batch) second = batch_new();
+	OWNED(identity) found = NULL;
+	const char *why;
+
+	identity_enroll(first, made);
+	identity_enroll(second, made);
+	assert_commit(fixture->store, first);
+	assert_int_equal(store_commit(fixture->store, second, &fixture->err),
+	    ERR_CONFLICT);
+	assert_int_equal(check(fixture, BEARER_CODE, secret_bytes(text), &found,
+			     &why), ERR_OK);
+	assert_int_equal(found->enrolled, NOW);
+}
+
+static void a_token_is_good_until_it_ends_or_is_revoked(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = program();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(identity) found = NULL;
+	OWNED(batch) batch = batch_new();
+	const char *why;
+
+	assert_memory_equal(secret_data(text), "sgk_", 4);
+	assert_int_equal(made->expires, NOW + IDENTITY_TOKEN_TTL_DEFAULT);
+	assert_string_equal(identity_state(made, NOW), "active");
+	assert_int_equal(check(fixture, BEARER_KEY_TOKEN, secret_bytes(text),
+			     &found, &why), ERR_OK);
+	clock_freeze(made->expires);
+	assert_turned_away(fixture, BEARER_KEY_TOKEN, secret_bytes(text),
+	    "identity has expired");
+	clock_freeze(NOW);
+	identity_revoke(batch, made);
+	assert_commit(fixture->store, batch);
+	assert_turned_away(fixture, BEARER_KEY_TOKEN, secret_bytes(text),
+	    "identity is revoked");
+}
+
+static void a_token_is_good_from_its_ranges_alone(void **state)
+{
+	static const char *const far[] = {"192.0.2.0/24"};
+	static const char *const near[] = {"192.0.2.0/24", "10.1.0.0/16"};
+	struct fixture *fixture = *state;
+	struct identity_request request = program();
+	OWNED(identity) one = NULL;
+	OWNED(identity) two = NULL;
+	OWNED(identity) found = NULL;
+	OWNED(secret) refused = NULL;
+	OWNED(secret) accepted = NULL;
+	const char *why;
+
+	request.ranges = far;
+	request.ranges_count = 1;
+	refused = create(fixture, &request, &one);
+	assert_turned_away(fixture, BEARER_KEY_TOKEN, secret_bytes(refused),
+	    "not for this address");
+	request.ranges = near;
+	request.ranges_count = 2;
+	accepted = create(fixture, &request, &two);
+	assert_int_equal(check(fixture, BEARER_KEY_TOKEN,
+			     secret_bytes(accepted), &found, &why), ERR_OK);
+}
+
+/* Refuses REQUEST for WORD; without it the same is accepted. */
+static void refuses(struct fixture *fixture, const struct role_set *set,
+    struct identity_request request, const char *word)
+{
+	OWNED(batch) batch = batch_new();
+	OWNED(identity) identity = NULL;
+	OWNED(secret) text = NULL;
+
+	assert_refused(identity_create(batch, set, &request, &identity, &text,
+			   &fixture->err),
+	    ERR_BAD_FIELD, &fixture->err, word);
+	assert_null(identity);
+	assert_null(text);
+}
+
+static void an_identity_that_makes_no_sense_is_refused(void **state)
+{
+	static const char *const unknown[] = {"root"};
+	static const char *const node[] = {"node"};
+	static const char *const twice[] = {"auditor", "auditor"};
+	static const char *const both[] = {"kms", "operator"};
+	static const char *const wrong[] = {"here"};
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+
+	request.name = " Ann";
+	refuses(fixture, NULL, request, "Ann");
+	request = person();
+	request.roles_count = 0;
+	refuses(fixture, NULL, request, "roles");
+	request = person();
+	request.roles = unknown;
+	refuses(fixture, NULL, request, "\"root\"");
+	request.roles = node;
+	refuses(fixture, NULL, request, "bootstrap token");
+	request.roles = kms_only;
+	refuses(fixture, NULL, request, "\"cluster\" is missing");
+	request.roles = twice;
+	request.roles_count = 2;
+	refuses(fixture, NULL, request, "twice");
+	request = person();
+	request.cluster = "Or ders";
+	refuses(fixture, NULL, request, "Or ders");
+	request = person();
+	request.ttl = IDENTITY_TTL_MAX + 1;
+	refuses(fixture, NULL, request, "ttl");
+	request = person();
+	request.code_ttl = IDENTITY_CODE_TTL_MAX + 1;
+	refuses(fixture, NULL, request, "code_ttl");
+	request = person();
+	request.lifetime = -1;
+	refuses(fixture, NULL, request, "lifetime");
+	request = person();
+	request.ranges = wrong;
+	request.ranges_count = 1;
+	refuses(fixture, NULL, request, "here");
+	request = program();
+	request.cluster = NULL;
+	refuses(fixture, NULL, request, "\"cluster\" is missing");
+	request = program();
+	request.roles = operator_only;
+	refuses(fixture, NULL, request, "kms alone");
+	request.roles = both;
+	request.roles_count = 2;
+	refuses(fixture, NULL, request, "kms alone");
+	request = program();
+	request.lifetime = 60;
+	refuses(fixture, NULL, request, "ttl");
+}
+
+static void a_role_of_a_file_that_uses_keys_needs_a_cluster(void **state)
+{
+	static const char *const app[] = {"app"};
+	struct fixture *fixture = *state;
+	OWNED_STR(path) = fs_join(fixture->dir, ROLES_FILE);
+	OWNED(role_set) set = NULL;
+	OWNED(batch) batch = batch_new();
+	OWNED(identity) identity = NULL;
+	OWNED(secret) text = NULL;
+	struct identity_request request = person();
+	struct caller caller = {.kind = CALLER_CERTIFICATE};
+	struct caller later = {.kind = CALLER_CERTIFICATE};
+
+	assert_int_equal(fs_write(path, 0600,
+	    BYTES_STR("version: 1\nroles:\n  - name: app\n    description: d\n"
+		      "    actions:\n      - key.use\n"), &fixture->err),
+	    ERR_OK);
+	assert_int_equal(role_set_load(path, &set, &fixture->err), ERR_OK);
+	request.roles = app;
+	refuses(fixture, NULL, request, "\"app\"");
+	refuses(fixture, set, request, "\"cluster\" is missing");
+	request.cluster = "orders";
+	assert_int_equal(identity_create(batch, set, &request, &identity, &text,
+			     &fixture->err), ERR_OK);
+	identity_act(identity, set, &caller);
+	assert_int_equal(caller.custom, PERMISSION_BIT(PERM_KEY_USE));
+	assert_string_equal(caller.cluster, "orders");
+	/* The role was taken out of the file: nothing is left of it. */
+	identity_act(identity, NULL, &later);
+	assert_int_equal(later.custom | later.roles, 0);
+	free(caller.cluster);
+	free(later.cluster);
+}
+
+static size_t idle;
+
+static int open_heap(void **state)
+{
+	struct err err;
+	uint8_t octet;
+
+	(void)state;
+	if (secret_heap_open(1 << 16, &err) != ERR_OK ||
+	    RAND_priv_bytes(&octet, 1) != 1)
+		return -1;
+	idle = secret_heap_used();
+	return 0;
+}
+
+static int close_heap(void **state)
+{
+	(void)state;
+	clock_thaw();
+	return secret_heap_used() == idle ? 0 : -1;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST_STORE(a_code_lets_in_whom_it_was_made_for),
+		TEST_STORE(a_code_ends_and_its_identity_with_it),
+		TEST_STORE(a_code_is_marked_as_used_once),
+		TEST_STORE(a_token_is_good_until_it_ends_or_is_revoked),
+		TEST_STORE(a_token_is_good_from_its_ranges_alone),
+		TEST_STORE(an_identity_that_makes_no_sense_is_refused),
+		TEST_STORE(a_role_of_a_file_that_uses_keys_needs_a_cluster),
+	};
+
+	return cmocka_run_group_tests(tests, open_heap, close_heap);
+}
