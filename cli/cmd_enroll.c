@@ -49,7 +49,7 @@ static const char *text_of(const json_t *object, const char *field)
 }
 
 /* The certificate first: its key waits beside the old one (session_settle). */
-static enum err_code accept(const struct session_place *place,
+static enum err_code take_answer(const struct session_place *place,
     const json_t *answer, const struct secret *key, struct err *err)
 {
 	const char *cert = text_of(answer, "certificate");
@@ -82,7 +82,7 @@ static enum err_code ask(struct client *client, const char *path,
 	OWNED_STR(text) = buf_to_str(&csr);
 	call_set_text(body, "csr", text);
 	code = client_call(client, "POST", path, body, answer_out, err);
-	return code == ERR_OK ? accept(place, *answer_out, key, err) : code;
+	return code == ERR_OK ? take_answer(place, *answer_out, key, err) : code;
 }
 
 static int report(const struct options *options,

@@ -138,7 +138,7 @@ void doctor_check_certificates(struct doctor *doctor)
 	const struct term tls = {"expiry", "the API's TLS certificate", 0,
 	    2 * DAY, "a running server renews it by itself: look into its log"};
 	const struct term admin = {"expiry", "the admin's own certificate", 0,
-	    30 * DAY, "make a new admin identity: signet identity create"};
+	    30 * DAY, "renew it while it is valid: signet identity renew"};
 	const char *own = options_get(doctor->options, "cert");
 	OWNED_STR(first) = fs_join(doctor->config->dir, "admin/cert.pem");
 

@@ -89,6 +89,7 @@ static void assert_same(
 	assert_memory_equal(a->spki_hash, b->spki_hash, 32);
 	assert_memory_equal(a->tbs_hash, b->tbs_hash, 32);
 	assert_memory_equal(a->token_id, b->token_id, TOKEN_ID_SIZE);
+	assert_memory_equal(a->identity, b->identity, IDENTITY_ID_SIZE);
 	assert_true(names_equal(a->names, b->names));
 	assert_int_equal(a->der_len, b->der_len);
 	if (a->der_len > 0)
@@ -155,6 +156,120 @@ static void a_record_of_format_1_is_read(void **state)
 	assert_int_equal(certificate_read(&expected->serial,
 	    buf_bytes(&value), &record, &err), ERR_OK);
 	assert_same(expected, record);
+}
+
+/* Version 2 is version 1 with an identity, and only with one. */
+static void a_record_of_an_identity_is_of_format_2(void **state)
+{
+	OWNED(certificate) record = new_record(7);
+	OWNED(certificate) back = NULL;
+	OWNED_BUF(first);
+	OWNED_BUF(second);
+	OWNED_BUF(none);
+
+	(void)state;
+	certificate_write(record, &first);
+	assert_int_equal(first.data[0], 1);
+	memset(record->identity, 0xdd, IDENTITY_ID_SIZE);
+	check_round(record);
+	certificate_write(record, &second);
+	assert_int_equal(second.data[0], 2);
+	assert_int_equal(second.len, first.len + IDENTITY_ID_SIZE);
+	assert_memory_equal(
+	    first.data + 1, second.data + 1, first.len - 1);
+	buf_put_bytes(&none, buf_bytes(&second));
+	memset(none.data + first.len, 0, IDENTITY_ID_SIZE);
+	assert_int_equal(certificate_read(&record->serial, buf_bytes(&none),
+	    &back, &err), ERR_CORRUPT);
+	for (size_t len = 0; len < second.len; len++)
+		assert_int_equal(certificate_read(&record->serial,
+		    BYTES(second.data, len), &back, &err), ERR_CORRUPT);
+}
+
+static void a_certificate_is_of_a_cluster_an_identity_or_signet(void **state)
+{
+	OWNED(certificate) record = new_record(7);
+	uint8_t id[IDENTITY_ID_SIZE];
+
+	(void)state;
+	assert_int_equal(certificate_object(record).kind, OBJECT_PLAIN);
+	assert_string_equal(certificate_object(record).cluster, "db1");
+	/* A cluster's profile may be called so; a policy decided. */
+	free(record->profile);
+	record->profile = mem_strdup("identity");
+	assert_false(certificate_identity(record, id));
+	/* The first admin of an early version. */
+	free(record->policy);
+	record->policy = NULL;
+	assert_true(certificate_identity(record, id));
+	assert_memory_equal(id, record->spki_hash, sizeof(id));
+	record->roles = 0;
+	assert_false(certificate_identity(record, id));
+	free(record->cluster);
+	record->cluster = NULL;
+	assert_int_equal(certificate_object(record).kind, OBJECT_SERVICE);
+	memset(record->identity, 0xdd, IDENTITY_ID_SIZE);
+	assert_int_equal(certificate_object(record).kind, OBJECT_IDENTITY);
+	assert_null(certificate_object(record).cluster);
+	assert_true(certificate_identity(record, id));
+	assert_memory_equal(id, record->identity, sizeof(id));
+}
+
+static void certificates_of_an_identity_are_listed_while_they_are_valid(
+    void **state)
+{
+	OWNED(fixture) fixture = fixture_new();
+	struct certificate *page[4];
+	uint8_t id[IDENTITY_ID_SIZE];
+	size_t count = 9;
+
+	(void)state;
+	clock_freeze(NOW + 100);
+	memset(id, 0xdd, sizeof(id));
+	for (uint8_t i = 1; i <= 5; i++) {
+		OWNED(certificate) record = new_record(i);
+
+		memset(record->identity, i == 4 ? 0xee : 0xdd, sizeof(id));
+		if (i == 2)
+			record->not_after = NOW + 50;
+		if (i == 3) {
+			record->state = CERTIFICATE_REVOKED;
+			record->revoked = NOW + 80;
+		}
+		commit(fixture, record);
+	}
+	assert_int_equal(certificate_list_identity(fixture->store, id, page, 4,
+	    &count, &err), ERR_OK);
+	assert_int_equal(count, 2);
+	assert_int_equal(page[0]->serial.octets[5], 1);
+	assert_int_equal(page[1]->serial.octets[5], 5);
+	certificate_free(page[0]);
+	certificate_free(page[1]);
+	assert_int_equal(certificate_list_identity(fixture->store, id, page, 1,
+	    &count, &err), ERR_OK);
+	assert_int_equal(count, 1);
+	certificate_free(page[0]);
+	clock_thaw();
+}
+
+static void a_certificate_of_another_cluster_is_not_found(void **state)
+{
+	OWNED(fixture) fixture = fixture_new();
+	OWNED(certificate) record = new_record(7);
+	OWNED(certificate) absent = new_record(8);
+	OWNED(certificate) found = NULL;
+	OWNED_STR(text) = serial_format(&record->serial);
+
+	(void)state;
+	commit(fixture, record);
+	assert_int_equal(certificate_get_of(fixture->store, "db1",
+	    &record->serial, &found, &err), ERR_OK);
+	certificate_free(GIVE(found));
+	assert_int_equal(certificate_get_of(fixture->store, "db2",
+	    &record->serial, &found, &err), ERR_NOT_FOUND);
+	assert_non_null(strstr(err.detail, text));
+	assert_int_equal(certificate_get_of(fixture->store, "db1",
+	    &absent->serial, &found, &err), ERR_NOT_FOUND);
 }
 
 static void every_prefix_of_a_record_is_corrupt(void **state)
@@ -635,6 +750,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    TEST(a_record_reads_back_as_it_was_written),
 	    TEST(a_record_of_format_1_is_read),
+	    TEST(a_record_of_an_identity_is_of_format_2),
+	    TEST(a_certificate_is_of_a_cluster_an_identity_or_signet),
+	    TEST(certificates_of_an_identity_are_listed_while_they_are_valid),
+	    TEST(a_certificate_of_another_cluster_is_not_found),
 	    TEST(every_prefix_of_a_record_is_corrupt),
 	    TEST(a_damaged_record_is_corrupt_or_another_record),
 	    TEST(a_record_that_contradicts_itself_is_corrupt),
