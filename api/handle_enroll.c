@@ -177,6 +177,25 @@ static enum err_code spend(struct exchange *x, const struct enrolment *it,
 	return ERR_OK;
 }
 
+/* Signing failed behind the intent: who has the code may try again.  The record
+ * is as our intent left it, or somebody else has changed it and it stays. */
+static void take_back(struct exchange *x, const struct enrolment *it)
+{
+	OWNED(batch) batch = batch_new();
+	struct identity spent = *it->identity;
+	struct err failed = {0};
+	spent.revision++;
+	identity_unenroll(batch, &spent);
+	trail_add(x, batch,
+	    &(struct audit_entry){.action = "identity.enroll",
+		.result = "failed",
+		.cluster = spent.cluster,
+		.object = it->requester,
+		.rule = "no certificate was signed"});
+	if (store_commit(x->app->store, batch, &failed) != ERR_OK)
+		log_err(LOG_ERROR, "enrolment code not given back", &failed);
+}
+
 static enum err_code attempt(
     struct exchange *x, struct enrolment *it, struct err *err)
 {
@@ -194,7 +213,11 @@ static enum err_code attempt(
 		.cluster = it->identity->cluster,
 		.object = it->requester,
 		.rule = "identity"});
-	return certify(x, it, intent, err);
+	code = certify(x, it, intent, err);
+	if (code != ERR_OK && !err_is_refusal(code) &&
+	    x->caller.kind == CALLER_CODE)
+		take_back(x, it);
+	return code;
 }
 
 static enum err_code withdraw(

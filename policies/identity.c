@@ -67,6 +67,14 @@ void identity_enroll(struct batch *batch, const struct identity *identity)
 	identity_put(batch, &changed);
 }
 
+void identity_unenroll(struct batch *batch, const struct identity *identity)
+{
+	struct identity changed = *identity;
+
+	changed.enrolled = 0;
+	identity_put(batch, &changed);
+}
+
 void identity_revoke(struct batch *batch, const struct identity *identity)
 {
 	struct identity changed = *identity;

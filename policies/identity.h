@@ -73,8 +73,10 @@ MUST_CHECK enum err_code identity_create(struct batch *batch,
 /* Adds the record: a new one (revision 0) required absent, else a replacement
  * guarded by its revision. */
 void identity_put(struct batch *batch, const struct identity *identity);
-/* As identity_put, with the moment of now: enrolled; revoked. */
+/* As identity_put, with the moment of now: enrolled; revoked.  An enrolment that
+ * came to nothing is taken back, so that the code is good again. */
 void identity_enroll(struct batch *batch, const struct identity *identity);
+void identity_unenroll(struct batch *batch, const struct identity *identity);
 void identity_revoke(struct batch *batch, const struct identity *identity);
 /* Makes BATCH depend on the record's being as it was read. */
 void identity_require(struct batch *batch, const struct identity *identity);

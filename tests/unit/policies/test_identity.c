@@ -145,6 +145,37 @@ static void a_code_is_marked_as_used_once(void **state)
 	assert_int_equal(found->enrolled, NOW);
 }
 
+static void an_enrolment_that_came_to_nothing_is_taken_back(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(batch) first = batch_new();
+	OWNED(batch) back = batch_new();
+	OWNED(identity) found = NULL;
+
+	identity_enroll(first, made);
+	assert_commit(fixture->store, first);
+	made->revision++;
+	identity_unenroll(back, made);
+	assert_commit(fixture->store, back);
+	assert_int_equal(identity_get(fixture->store, made->id, &found,
+			     &fixture->err), ERR_OK);
+	assert_string_equal(identity_state(found, NOW), "pending");
+}
+
+static void an_identity_that_is_not_there_is_not_found(void **state)
+{
+	static const uint8_t id[IDENTITY_ID_SIZE] = {1};
+	struct fixture *fixture = *state;
+	OWNED(identity) found = NULL;
+
+	assert_refused(
+	    identity_get(fixture->store, id, &found, &fixture->err),
+	    ERR_NOT_FOUND, &fixture->err, "there is no identity 0100");
+}
+
 static void a_token_is_good_until_it_ends_or_is_revoked(void **state)
 {
 	struct fixture *fixture = *state;
@@ -327,6 +358,8 @@ int main(void)
 		TEST_STORE(a_code_lets_in_whom_it_was_made_for),
 		TEST_STORE(a_code_ends_and_its_identity_with_it),
 		TEST_STORE(a_code_is_marked_as_used_once),
+		TEST_STORE(an_enrolment_that_came_to_nothing_is_taken_back),
+		TEST_STORE(an_identity_that_is_not_there_is_not_found),
 		TEST_STORE(a_token_is_good_until_it_ends_or_is_revoked),
 		TEST_STORE(a_token_is_good_from_its_ranges_alone),
 		TEST_STORE(an_identity_that_makes_no_sense_is_refused),
