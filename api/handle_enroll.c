@@ -279,7 +279,7 @@ static enum err_code enroll(struct exchange *x, struct err *err)
 	OWNED(issuer_set) issuers = ca_issuers(x->app->ca);
 	x->reply.status = it.repeated ? MHD_HTTP_OK : MHD_HTTP_CREATED;
 	x->reply.type = "application/json";
-	view_issued(&x->reply.body, issuers, it.issued);
+	view_issued(&x->reply.body, issuers, it.issued, it.repeated);
 	return ERR_OK;
 }
 
