@@ -63,5 +63,6 @@ COMMAND(policy_check);
 
 COMMAND(audit_list);
 COMMAND(audit_verify);
+COMMAND(audit_export);
 
 #endif

@@ -158,6 +158,20 @@ bool session_config_exists(const struct options *options)
 	return path != NULL && fs_exists(path);
 }
 
+enum err_code session_roots(
+    const struct options *options, char **path_out, struct err *err)
+{
+	OWNED(config) config = NULL;
+	const char *given = options_get(options, "ca");
+	enum err_code code;
+
+	if (given == NULL &&
+	    (code = session_config(options, &config, err)) != ERR_OK)
+		return code;
+	*path_out = take(given, given == NULL ? config->dir : NULL, "ca.pem");
+	return ERR_OK;
+}
+
 bool session_wants_json(const struct options *options)
 {
 	return options_has(options, "json");

@@ -46,6 +46,11 @@ MUST_CHECK enum err_code session_config(
 /* Whether there is a file where the configuration is looked for. */
 bool session_config_exists(const struct options *options);
 
+/* The file of the roots that session_open trusts; malloc'd.
+ * Errors: ERR_CONFIG. */
+MUST_CHECK enum err_code session_roots(
+    const struct options *options, char **path_out, struct err *err);
+
 bool session_wants_json(const struct options *options);
 
 /* The end of a command: says what failed, if anything, and gives the exit

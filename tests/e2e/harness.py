@@ -73,7 +73,9 @@ def environment(data, **more):
     env = {k: v for k, v in os.environ.items()
            if not k.startswith(("SIGNET_", "SOFTHSM2_"))}
     env.update(SIGNET_HSM_WORKER=str(BUILD / "signet-hsm"),
-               SIGNET_DATADIR=str(data))
+               SIGNET_DATADIR=str(data),
+               # Where signet audit verify remembers what it has seen.
+               XDG_STATE_HOME=str(BUILD / "state"))
     # SoftHSM and p11-kit keep what they allocate until the process ends.
     env.setdefault("LSAN_OPTIONS", "suppressions=" + str(
         TOP / "tests" / "e2e" / "lsan.supp"))

@@ -333,6 +333,234 @@ def test_a_line_that_a_crash_has_cut_is_told_again(world, key):
     assert sequences == list(range(1, len(sequences) + 1))
 
 
+# ---- The command ----
+
+@pytest.fixture(scope="module")
+def export(world, admin, tmp_path_factory):
+    """Made in two steps, so that it has several checkpoints."""
+    folder = tmp_path_factory.mktemp("export") / "log"
+    world.covered(admin)
+    first = world.instance.json("audit", "export", "--out", folder)
+    assert first["new"] == first["sequence"] > 0
+    with admin_of(world.instance) as client:
+        for name in ("x1", "x2", "x3"):
+            client.ask("POST", "/clusters/web/keys", {"name": name},
+                       status=201)
+    second = world.instance.json("audit", "export", "--out", folder)
+    assert second["new"] == second["sequence"] - first["sequence"] >= 3
+    third = world.instance.json("audit", "export", "--out", folder)
+    assert third["sequence"] == second["sequence"] and third["new"] == 0
+    entries = [json.loads(line) for line in
+               (folder / "entries.jsonl").read_text().splitlines()]
+    assert len(entries) == second["sequence"]
+    return folder, first["sequence"], second["sequence"]
+
+
+def offline(path, *options):
+    return run([BUILD / "signet", "audit", "verify", "--offline", path,
+                *options, "--json"])
+
+
+def test_an_export_verifies_without_the_server(export, world):
+    folder, _, last = export
+    fingerprint = world.instance.json("audit", "verify")["key_fingerprint"]
+    done = offline(folder, "--fingerprint", fingerprint)
+    assert done.code == 0, done
+    assert done.json["sequence"] == done.json["signed"] == last
+    assert done.json["key_fingerprint"] == fingerprint
+    wrong = offline(folder, "--fingerprint", "sha256:" + 64 * "0")
+    assert wrong.code == 1 and "the audit key is another one" in wrong.err
+
+
+def flip(lines, at):
+    lines[at]["object"] = lines[at].get("object", "") + "x"
+
+
+def rewrite(lines, at):
+    flip(lines, at)
+    lines[at]["leaf"] = leaf(lines[at]).hex()
+
+
+def backdate(lines, at):
+    lines[at]["time"] = "2020-01-01T00:00:00.000Z"
+    lines[at]["leaf"] = leaf(lines[at]).hex()
+
+
+def drop(lines, at):
+    del lines[at]
+
+
+def swap(lines, at):
+    lines[at], lines[at + 1] = lines[at + 1], lines[at]
+
+
+def insert(lines, at):
+    lines.insert(at, dict(lines[at - 1]))
+
+
+def renumber(lines, at):
+    """Drops one and closes the gap."""
+    del lines[at]
+    for entry in lines[at:]:
+        entry["sequence"] -= 1
+        entry["leaf"] = leaf(entry).hex()
+
+
+def truncate(lines, at):
+    del lines[at:]
+
+
+def append(lines, at):
+    del at
+    lines.append({**lines[-1], "sequence": len(lines) + 1})
+    lines[-1]["leaf"] = leaf(lines[-1]).hex()
+
+
+@pytest.mark.parametrize("how,place", [
+    (flip, "audit entry {at} is changed"),
+    (backdate, "audit entry {at} is older than the one before it"),
+    (drop, "audit entry {at} is out of order: in its place stands entry "),
+    (swap, "audit entry {at} is out of order: in its place stands entry "),
+    (insert, "audit entry {at} is out of order: in its place stands entry "),
+    (rewrite, "audit entries {from} to {to} are not those that the checkpoint"),
+    (renumber, "audit entry {to} is missing, or one from {from} on was dropped"),
+    (truncate, "audit entry {at} is missing, or one from {from} on was dropped"),
+    (append, "audit entry {beyond} is beyond the last checkpoint")])
+def test_a_changed_export_is_found_with_its_place(
+        export, tmp_path, how, place):
+    folder, first, last = export
+    copy = tmp_path / "log"
+    shutil.copytree(folder, copy)
+    lines = [json.loads(line) for line in
+             (copy / "entries.jsonl").read_text().splitlines()]
+    at = first + 1
+    how(lines, at - 1)
+    (copy / "entries.jsonl").write_text(
+        "".join(json.dumps(line) + "\n" for line in lines))
+    done = offline(copy)
+    assert done.code == 1, done
+    assert place.format(**{"at": at, "from": first + 1, "to": last,
+                           "beyond": last + 1}) in done.err, done
+
+
+def test_a_changed_checkpoint_is_found(export, tmp_path):
+    folder, first, last = export
+    copy = tmp_path / "log"
+    shutil.copytree(folder, copy)
+    path = copy / "checkpoints.jsonl"
+    text = path.read_text()
+    path.write_text(text.replace(f"\\n{last}\\n", f"\\n{last - 1}\\n"))
+    done = offline(copy)
+    assert done.code == 1 and "signature does not verify" in done.err, done
+    path.write_text(text.splitlines(True)[0])
+    done = offline(copy)
+    assert done.code == 1 and f"entry {first + 1} is beyond" in done.err
+
+
+def test_an_export_cut_back_as_a_whole_is_found_by_the_witness(
+        export, world, tmp_path):
+    folder, first, last = export
+    world.witnessed(last)
+    copy = tmp_path / "log"
+    shutil.copytree(folder, copy)
+    for name, keep in (("entries.jsonl", first), ("checkpoints.jsonl", 1)):
+        lines = (copy / name).read_text().splitlines(True)
+        (copy / name).write_text("".join(lines[:keep]))
+    assert offline(copy).code == 0
+    done = offline(copy, "--witness", world.witness)
+    assert done.code == 1 and f"entry {first + 1} is missing" in done.err
+
+
+def test_a_witness_file_verifies_by_itself(export, world):
+    folder, _, last = export
+    world.witnessed(last)
+    done = offline(world.witness, "--key", folder / "key.pem")
+    assert done.code == 0 and done.json["signed"] >= last, done
+    assert "no whole line" in done.err      # the one that a crash has cut
+    assert offline(world.witness).code == 2
+
+
+def test_an_export_that_was_cut_goes_on(export, world, tmp_path):
+    folder, _, last = export
+    copy = tmp_path / "log"
+    shutil.copytree(folder, copy)
+    path = copy / "entries.jsonl"
+    path.write_bytes(path.read_bytes()[:-30])
+    done = world.instance.json("audit", "export", "--out", copy)
+    assert done["sequence"] >= last and done["new"] >= 1
+    assert offline(copy).code == 0
+
+
+def test_the_store_verifies_beside_its_server(world, admin):
+    world.covered(admin)
+    done = offline(world.instance.dir / "store", "--witness", world.witness)
+    assert done.code == 0 and done.json["signed"] > 0, done
+
+
+def test_the_log_is_listed_by_pages_and_filters(world, admin):
+    def listed(*options):
+        return world.instance.json("audit", "list", *options)["items"]
+    entries = entries_of(admin)
+    assert listed()[:len(entries)] == entries
+    assert listed("--limit", "3") == entries[:3]
+    keys = [e for e in entries if e["action"] == "key.create"]
+    assert listed("--action", "key.create") == keys
+    assert listed("--action", "key.", "--limit", "1") == keys[:1]
+    assert listed("--result", "refused", "--cluster", "none") == []
+    assert world.instance.run("audit", "list", "--limit", "0").code == 2
+    text = world.instance.check("audit", "list", "--limit", "2").out
+    assert len(text.splitlines()) == 3
+
+
+def test_verification_remembers_and_finds_a_rollback(world, tmp_path):
+    """Also by proof alone, without fetching entries."""
+    instance, state = world.instance, tmp_path / "seen"
+    verify = ("audit", "verify", "--state", state)
+    first = instance.json(*verify)
+    assert first["signed"] == int(state.read_text().split("\n")[1])
+    with admin_of(instance) as client:
+        client.ask("POST", "/clusters/web/keys", {"name": "seen"}, status=201)
+    assert instance.json(*verify, "--quick")["sequence"] > first["sequence"]
+    assert instance.json(*verify, "--witness", world.witness)
+    instance.stop()
+    # Stopped, the store itself is read; and it is copied here.
+    done = instance.run(*verify)
+    assert done.code == 0 and "reading its store" in done.err
+    old = world.folder / "unseen"
+    shutil.copytree(instance.dir / "store", old)
+    instance.start()
+    with admin_of(instance) as client:
+        for i in range(3):
+            client.ask("POST", "/clusters/web/keys", {"name": f"gone-{i}"},
+                       status=201)
+        world.covered(client)
+    after = instance.json(*verify)["signed"]
+    text = instance.config.read_text()
+    instance.stop()
+    newer = world.folder / "newer-unseen"
+    (instance.dir / "store").rename(newer)
+    old.rename(instance.dir / "store")
+    instance.config.write_text(text.split("audit:")[0])
+    instance.start()
+    done = instance.run(*verify)
+    assert done.code == 1 and "the log was rolled back" in done.err, done
+    # Longer than what was seen, and yet another.
+    with admin_of(instance) as client:
+        while client.ask("GET", "/audit/checkpoint")["sequence"] <= after:
+            client.ask("POST", "/clusters/web/keys",
+                       {"name": f"fork-{time.monotonic_ns()}"}, status=201)
+        world.covered(client)
+    done = instance.run(*verify)
+    assert done.code == 1 and f"to {after} are not those" in done.err, done
+    done = instance.run(*verify, "--quick")
+    assert done.code == 1 and "are not those seen before" in done.err, done
+    instance.stop()
+    shutil.rmtree(instance.dir / "store")
+    newer.rename(instance.dir / "store")
+    instance.config.write_text(text)
+    instance.start()
+
+
 def test_a_store_that_was_rolled_back_or_forked_is_not_served(world, key):
     instance = world.instance
     instance.stop()
