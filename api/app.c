@@ -8,6 +8,7 @@
 #include "api/auditor.h"
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/modes.h"
 #include "ca/ceremony.h"
 #include "ca/storekey.h"
 #include "hsm/hsm.h"
@@ -92,7 +93,8 @@ static enum err_code open_store(const struct config *config, bool read_only,
 
 static enum err_code open_hsm(struct app *app, struct err *err)
 {
-	const struct hsm_options options = hsm_options_from(app->config);
+	struct hsm_options options = hsm_options_from(app->config);
+	options.spawner = app->spawner;
 	/* Without the token the store does not open. */
 	enum err_code code = hsm_open(&options, true, &app->hsm, err);
 	if (code != ERR_OK)
@@ -168,11 +170,12 @@ static enum err_code open_parts(struct app *app, struct err *err)
 	return open_jobs(app, err);
 }
 
-enum err_code app_open(
-    const struct config *config, struct app **app_out, struct err *err)
+enum err_code app_open(const struct config *config, struct spawner *spawner,
+    struct app **app_out, struct err *err)
 {
 	OWNED(app) app = mem_zalloc(sizeof(*app));
 	app->config = config;
+	app->spawner = spawner;
 	app->started = clock_now();
 	open_limits(&app->limits);
 	pthread_mutex_init(&app->policies_lock, NULL);
@@ -227,8 +230,9 @@ enum err_code app_check(const struct config *config, struct err *err)
 	OWNED(policy_set) policies = NULL;
 	OWNED(tls) tls = NULL;
 	OWNED(store) store = NULL;
-	enum err_code code =
-	    policy_set_load(config->policies, &policies, err);
+	enum err_code code = modes_check_config(config, err);
+	if (code == ERR_OK)
+		code = policy_set_load(config->policies, &policies, err);
 	if (code == ERR_OK)
 		code = tls_open(
 		    config->tls.certificate, config->tls.key, &tls, err);
@@ -265,6 +269,8 @@ enum err_code app_reload(struct app *app, struct err *err)
 	OWNED(config) config = NULL;
 	OWNED(policy_set) policies = NULL;
 	enum err_code code = config_load(app->config->path, &config, err);
+	if (code == ERR_OK)
+		code = modes_check_config(config, err);
 	if (code == ERR_OK)
 		code = policy_set_load(config->policies, &policies, err);
 	if (code == ERR_OK)

@@ -34,6 +34,7 @@ struct app {
 	_Atomic(const struct config *) live;
 	struct read_config *read;	/* of the thread that reloads alone */
 	struct store *store;
+	struct spawner *spawner;	/* borrowed; may be NULL */
 	struct hsm *hsm;
 	struct ca *ca;
 	struct crl_publisher *publisher;
@@ -69,12 +70,13 @@ struct app {
 };
 
 /*
- * Opens all that CONFIG names.  A token out of reach is no error.  The caller
- * owns CONFIG and frees it after app_close().
+ * Opens all that CONFIG names.  A token out of reach is no error.  SPAWNER, which
+ * may be NULL, starts the workers.  The caller owns both and frees them after
+ * app_close().
  * Errors: ERR_NOT_FOUND or ERR_CONFIG: not set up; others as they come.
  */
-MUST_CHECK enum err_code app_open(
-    const struct config *config, struct app **app_out, struct err *err);
+MUST_CHECK enum err_code app_open(const struct config *config,
+    struct spawner *spawner, struct app **app_out, struct err *err);
 /* No exchange may be left. */
 void app_close(struct app *app);
 DEFINE_CLEANUP(app, app_close)

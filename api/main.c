@@ -14,11 +14,16 @@
 #include "api/auditor.h"
 #include "api/maintain.h"
 #include "api/server.h"
+#include "api/watchdog.h"
 #include "base/clock.h"
 #include "base/exit.h"
 #include "base/log.h"
+#include "base/modes.h"
+#include "base/sandbox.h"
 #include "base/secret.h"
 #include "config.h"
+#include "hsm/hsm.h"
+#include "hsm/spawner.h"
 
 /* Locked memory for tokens, data keys and answers that hold them. */
 #define SECRET_HEAP (4u * 1024 * 1024)
@@ -112,15 +117,18 @@ static void reload(struct app *app)
 	sd_notify(0, "READY=1");
 }
 
-/* Until told to stop.  Half of the watchdog's period between two signs of
- * life. */
-static void wait_for_end(struct app *app, const sigset_t *set)
+/* Until told to stop.  Where there is a watchdog, three looks in its period: it
+ * is kept quiet only while all is alive. */
+static void wait_for_end(
+    struct app *app, const struct server *server, const sigset_t *set)
 {
+	struct watchdog watchdog = {0};
 	uint64_t watchdog_us = 0;
 	struct timespec period = {3600, 0};
-	if (sd_watchdog_enabled(0, &watchdog_us) > 0) {
-		period.tv_sec = (time_t)(watchdog_us / 2 / 1000000);
-		period.tv_nsec = (long)(watchdog_us / 2 % 1000000 * 1000);
+	bool watched = sd_watchdog_enabled(0, &watchdog_us) > 0;
+	if (watched) {
+		period.tv_sec = (time_t)(watchdog_us / 3 / 1000000);
+		period.tv_nsec = (long)(watchdog_us / 3 % 1000000 * 1000);
 	}
 	for (;;) {
 		int got = sigtimedwait(set, NULL, &period);
@@ -128,7 +136,8 @@ static void wait_for_end(struct app *app, const sigset_t *set)
 			return;
 		if (got == SIGHUP)
 			reload(app);
-		sd_notify(0, "WATCHDOG=1");
+		if (watched && watchdog_look(&watchdog, app, server))
+			sd_notify(0, "WATCHDOG=1");
 	}
 }
 
@@ -142,19 +151,19 @@ static void close_auditor(struct app *app)
 	app->auditor = NULL;
 }
 
-static enum err_code serve_requests(
-    struct app *app, const sigset_t *set, struct err *err)
+static enum err_code serve_requests(struct app *app, struct sockets *sockets,
+    const sigset_t *set, struct err *err)
 {
 	OWNED(server) server = NULL;
 	struct maintenance *maintenance = NULL;
-	enum err_code code = server_open(app, &server, err);
+	enum err_code code = server_open(app, sockets, &server, err);
 	if (code == ERR_OK)
 		code = maintain_open(app, &maintenance, err);
 	if (code != ERR_OK)
 		return code;
 	sd_notify(0, "READY=1");
 	LOG(INFO, "ready", LOG_STR("version", PACKAGE_VERSION));
-	wait_for_end(app, set);
+	wait_for_end(app, server, set);
 	sd_notify(0, "STOPPING=1");
 	LOG(INFO, "stopping");
 	if (!server_drain(server, atomic_load(&app->drain_timeout_ms))) {
@@ -167,18 +176,43 @@ static enum err_code serve_requests(
 	return ERR_OK;
 }
 
-static enum err_code serve(
-    struct app *app, const sigset_t *set, struct err *err)
+static enum err_code serve(struct app *app, struct sockets *sockets,
+    const sigset_t *set, struct err *err)
 {
 	enum err_code code = auditor_open(app, &app->auditor, err);
 	if (code == ERR_OK)
-		code = serve_requests(app, set, err);
+		code = serve_requests(app, sockets, set, err);
 	close_auditor(app);
 	return code;
 }
 
+/* What takes privileges is done: locked memory, limits, ports. */
+static enum err_code give_up_privileges(
+    const struct config *config, struct err *err)
+{
+	if (geteuid() == 0 && config->server.user == NULL)
+		LOG(WARN, "runs as root: set server.user, or start as a user "
+		    "of its own");
+	enum err_code code = sandbox_drop(config->server.user, err);
+	/* As whom it will read them from now on. */
+	if (code == ERR_OK)
+		code = modes_check_config(config, err);
+	return code;
+}
+
+/* The last program that this process starts. */
+static enum err_code open_spawner(const struct config *config,
+    struct spawner **spawner_out, struct err *err)
+{
+	const struct hsm_options worker = hsm_options_from(config);
+	enum err_code code = spawner_open(&worker, spawner_out, err);
+	return code == ERR_OK ? sandbox_enter(SANDBOX_INET, err) : code;
+}
+
 static enum err_code run(const struct config *config, struct err *err)
 {
+	OWNED(sockets) sockets = NULL;
+	OWNED(spawner) spawner = NULL;
 	OWNED(app) app = NULL;
 	sigset_t set;
 	block_signals(&set);
@@ -186,10 +220,12 @@ static enum err_code run(const struct config *config, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	raise_descriptor_limit(config);
-	code = app_open(config, &app, err);
-	if (code == ERR_OK)
-		code = serve(app, &set, err);
-	return code;
+	if ((code = sockets_open(config, &sockets, err)) != ERR_OK ||
+	    (code = give_up_privileges(config, err)) != ERR_OK ||
+	    (code = open_spawner(config, &spawner, err)) != ERR_OK ||
+	    (code = app_open(config, spawner, &app, err)) != ERR_OK)
+		return code;
+	return serve(app, sockets, &set, err);
 }
 
 static int check(const struct config *config, bool json)

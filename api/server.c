@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <netinet/in.h>
+#include <unistd.h>
 #include "api/api.h"
 #include "api/exchange.h"
 #include "api/gate.h"
@@ -18,13 +20,17 @@
 #include "base/net.h"
 
 #define TICK_MS 250
-#define BACKLOG 1024
 #define CONNECTION_MEMORY (32 * 1024)
 #define OPS_CONNECTIONS 64
 #define CONNECTIONS_MOST 1000000 /* limits.connections may be */
 #define SETTLE_POLL_MS 10
 
-enum { LISTENER_API, LISTENER_PUBLIC, LISTENER_OPS, LISTENER_COUNT };
+enum {
+	LISTENER_API = SOCKET_API,
+	LISTENER_PUBLIC = SOCKET_PUBLIC,
+	LISTENER_OPS = SOCKET_OPS,
+	LISTENER_COUNT = SOCKETS_COUNT,
+};
 
 struct server {
 	struct app *app;
@@ -169,7 +175,6 @@ static void add_limits(struct options *options, const struct listener *listener)
 	    NULL);
 	add(options, MHD_OPTION_CONNECTION_MEMORY_LIMIT, CONNECTION_MEMORY,
 	    NULL);
-	add(options, MHD_OPTION_LISTEN_BACKLOG_SIZE, BACKLOG, NULL);
 	add(options, MHD_OPTION_STRICT_FOR_CLIENT, 1, NULL);
 	/* One is what a daemon has without a pool. */
 	if (listener->threads > 1)
@@ -195,8 +200,7 @@ static void add_calls(struct options *options, struct listener *listener)
  * stops in the middle keeps a thread busy.  Its poll loop waits as it should,
  * and costs little for as many connections as the API has.
  */
-static unsigned flags_of(
-    const struct listener *listener, const struct sockaddr_storage *address)
+static unsigned flags_of(const struct listener *listener)
 {
 	unsigned flags =
 	    MHD_USE_ITC | MHD_USE_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
@@ -204,20 +208,13 @@ static unsigned flags_of(
 		flags |= MHD_USE_TLS | MHD_USE_POLL_INTERNAL_THREAD;
 	else
 		flags |= MHD_USE_EPOLL_INTERNAL_THREAD;
-	if (address->ss_family == AF_INET6)
-		flags |= MHD_USE_IPv6;
 	return flags;
 }
 
-static enum err_code start(struct listener *listener, struct err *err)
+/* FD is the daemon's once it runs. */
+static enum err_code start(struct listener *listener, int fd, struct err *err)
 {
 	struct options options = {.items = {{.option = MHD_OPTION_END}}};
-	struct sockaddr_storage address;
-	socklen_t len;
-	if (!net_endpoint_parse(listener->address, &address, &len))
-		return err_refuse(err, ERR_CONFIG,
-		    "listen.%s: %s is no address and port",
-		    listener->service->name, err_quote_str(listener->address));
 	add_limits(&options, listener);
 	add_calls(&options, listener);
 	if (listener->use_tls) {
@@ -226,16 +223,18 @@ static enum err_code start(struct listener *listener, struct err *err)
 		add(&options, MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES);
 	}
 	errno = 0;
-	listener->daemon = MHD_start_daemon(flags_of(listener, &address), 0,
+	listener->daemon = MHD_start_daemon(flags_of(listener), 0,
 	    on_accept, listener, exchange_on_request, listener,
 	    MHD_OPTION_EXTERNAL_LOGGER, on_log, listener,
-	    MHD_OPTION_SOCK_ADDR, &address, MHD_OPTION_ARRAY, options.items,
+	    MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_ARRAY, options.items,
 	    MHD_OPTION_END);
-	if (listener->daemon == NULL)
-		return err_fail(err, ERR_IO, "listener %s on %s: %s",
-		    listener->service->name, listener->address,
-		    errno == 0 ? "cannot start" : strerror(errno));
-	return ERR_OK;
+	if (listener->daemon != NULL)
+		return ERR_OK;
+	int error = errno;
+	close(fd);
+	return err_fail(err, ERR_IO, "listener %s on %s: %s",
+	    listener->service->name, listener->address,
+	    error == 0 ? "cannot start" : strerror(error));
 }
 
 static void set_up(struct listener *listener, struct app *app,
@@ -253,7 +252,8 @@ static void set_up(struct listener *listener, struct app *app,
 	};
 }
 
-static enum err_code start_all(struct server *server, struct err *err)
+static enum err_code start_all(
+    struct server *server, struct sockets *sockets, struct err *err)
 {
 	const struct config *config = server->app->config;
 	set_up(&server->listeners[LISTENER_API], server->app, &api_service,
@@ -264,7 +264,8 @@ static enum err_code start_all(struct server *server, struct err *err)
 	    config->listen.ops);
 	for (size_t i = 0; i < LISTENER_COUNT; i++) {
 		struct listener *listener = &server->listeners[i];
-		enum err_code code = start(listener, err);
+		enum err_code code = start(listener,
+		    sockets_take(sockets, (enum socket_name)i), err);
 		if (code != ERR_OK)
 			return code;
 		LOG(INFO, "listening",
@@ -333,8 +334,8 @@ static void stop_timer(struct server *server)
 
 /* ---- Life ---- */
 
-enum err_code server_open(
-    struct app *app, struct server **server_out, struct err *err)
+enum err_code server_open(struct app *app, struct sockets *sockets,
+    struct server **server_out, struct err *err)
 {
 	OWNED(server) server = mem_zalloc(sizeof(*server));
 	pthread_condattr_t monotonic;
@@ -344,7 +345,7 @@ enum err_code server_open(
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&server->stop, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	enum err_code code = start_all(server, err);
+	enum err_code code = start_all(server, sockets, err);
 	if (code == ERR_OK)
 		code = start_timer(server, err);
 	if (code != ERR_OK)
@@ -401,14 +402,28 @@ static const struct listener *find(
 	return NULL;
 }
 
-uint16_t server_port(const struct server *server, const char *name)
+bool server_address(const struct server *server, const char *name,
+    struct sockaddr_storage *address, socklen_t *len)
 {
 	const struct listener *listener = find(server, name);
 	if (listener == NULL || listener->daemon == NULL)
-		return 0;
+		return false;
 	const union MHD_DaemonInfo *info =
-	    MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_BIND_PORT);
-	return info == NULL ? 0 : info->port;
+	    MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_LISTEN_FD);
+	return info != NULL &&
+	    getsockname(info->listen_fd, (struct sockaddr *)address, len) == 0;
+}
+
+uint16_t server_port(const struct server *server, const char *name)
+{
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof(address);
+	if (!server_address(server, name, &address, &len))
+		return 0;
+	if (address.ss_family == AF_INET6)
+		return ntohs(((struct sockaddr_in6 *)&address)->sin6_port);
+	return address.ss_family == AF_INET
+	    ? ntohs(((struct sockaddr_in *)&address)->sin_port) : 0;
 }
 
 unsigned server_connections(const struct server *server, const char *name)

@@ -5,6 +5,7 @@
 
 #include "api/app.h"
 #include "api/peer.h"
+#include "api/sockets.h"
 
 struct service;
 struct server;
@@ -22,11 +23,11 @@ struct listener {
 };
 
 /*
- * Binds the listeners of the configuration and begins to serve.  APP is borrowed
- * and outlives the server.  Errors: ERR_IO (address in use), ERR_CONFIG.
+ * Begins to serve on SOCKETS.  Both APP and SOCKETS are borrowed and outlive the
+ * server.  Errors: ERR_IO.
  */
-MUST_CHECK enum err_code server_open(
-    struct app *app, struct server **server_out, struct err *err);
+MUST_CHECK enum err_code server_open(struct app *app, struct sockets *sockets,
+    struct server **server_out, struct err *err);
 
 /*
  * Lets what runs come to its end: new connections are refused, new requests
@@ -39,6 +40,9 @@ DEFINE_CLEANUP(server, server_close)
 
 /* The port a listener is bound to ("api", "public", "ops"); 0: no such one. */
 uint16_t server_port(const struct server *server, const char *name);
+/* Its address into ADDRESS of *LEN octets; false: no such one. */
+bool server_address(const struct server *server, const char *name,
+    struct sockaddr_storage *address, socklen_t *len);
 unsigned server_connections(const struct server *server, const char *name);
 
 /* How many milliseconds a keep-alive connection may stay silent. */

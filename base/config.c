@@ -63,6 +63,9 @@ static const cyaml_schema_field_t access_fields[] = {
     PART("roles", access_role_fields),
     CYAML_FIELD_END};
 
+static const cyaml_schema_field_t server_fields[] = {
+    TEXT("user", config.server.user), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t tls_fields[] = {
     TEXT("certificate", config.tls.certificate),
     TEXT("key", config.tls.key),
@@ -82,6 +85,7 @@ static const cyaml_schema_field_t hsm_fields[] = {
     LIST("environment", config.hsm.environment),
     NUMBER("workers", config.hsm.workers),
     TEXT("timeout", words.hsm_timeout),
+    TEXT("sandbox", config.hsm.sandbox),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t rate_fields[] = {
@@ -127,6 +131,7 @@ static const cyaml_schema_field_t file_fields[] = {
     PART("listen", listen_fields),
     PART("access", access_fields),
     TEXT("public_url", config.public_url),
+    PART("server", server_fields),
     PART("tls", tls_fields),
     PART("store", store_fields),
     PART("hsm", hsm_fields),
@@ -220,6 +225,7 @@ void config_free(struct config *config)
 	free(config->listen.ops);
 	free(config->public_url);
 	free(config->tls.certificate);
+	free(config->server.user);
 	free(config->tls.key);
 	free(config->access.api.items);
 	free(config->access.public.items);
@@ -236,6 +242,7 @@ void config_free(struct config *config)
 	free(config->hsm.token);
 	free(config->hsm.root_token);
 	free(config->hsm.pin_file);
+	free(config->hsm.sandbox);
 	free_list(config->hsm.environment, config->hsm.environment_count);
 	free_list(config->audit.witness, config->audit.witness_count);
 	free(config->policies);

@@ -47,6 +47,10 @@ struct config {
 	char *public_url;
 
 	struct {
+		char *user;	/* whom a server started as root becomes; NULL */
+	} server;
+
+	struct {
 		char *certificate;	/* [tls/server.pem] leaf, issuer, root */
 		char *key;		/* [tls/server-key.pem] */
 		char **names;		/* DNS names and addresses of the API */
@@ -67,6 +71,7 @@ struct config {
 		unsigned environment_count;
 		unsigned workers;	/* [number of processors] */
 		int64_t timeout;	/* [10s] one operation */
+		char *sandbox;		/* [strict], network or off */
 	} hsm;
 
 	struct {

@@ -459,6 +459,7 @@ static enum err_code take_environment(
 
 static enum err_code take_hsm(const struct loading *loading, struct err *err)
 {
+	static const char *const words[] = {"strict", "network", "off", NULL};
 	struct config *config = loading->config;
 	enum err_code code;
 
@@ -479,7 +480,14 @@ static enum err_code take_hsm(const struct loading *loading, struct err *err)
 	text_default(&config->hsm.root_token, config->hsm.token);
 	code = take_token(
 	    loading, "hsm.root_token", config->hsm.root_token, err);
-	return code == ERR_OK ? take_environment(loading, err) : code;
+	if (code == ERR_OK)
+		code = take_environment(loading, err);
+	text_default(&config->hsm.sandbox, words[0]);
+	if (code == ERR_OK && !text_is_one_of(config->hsm.sandbox, words))
+		code = refuse(loading, "hsm.sandbox", err,
+		    "\"%s\"; want strict, network or off",
+		    err_quote_str(config->hsm.sandbox));
+	return code;
 }
 
 #define WITNESSES_MAX 8

@@ -11,6 +11,7 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include "base/modes.h"
 
 #define LEAST_BLOCK 64	/* a key of 32 octets and its header */
 
@@ -101,17 +102,15 @@ static enum err_code check_file(
     int fd, const char *path, size_t max, struct err *err)
 {
 	struct stat st;
+	enum err_code code;
 
 	if (fstat(fd, &st) != 0)
 		return err_fail(err, ERR_IO, "look at %s: %s", path,
 		    strerrordesc_np(errno));
 	if (!S_ISREG(st.st_mode))
 		return err_fail(err, ERR_IO, "%s is not a regular file", path);
-	if ((st.st_mode & (S_IWGRP | S_IWOTH | S_IROTH)) != 0)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s has mode %04o; a secret must not be readable by others "
-		    "or writable by group (chmod 600)",
-		    path, (unsigned)st.st_mode & 07777);
+	if ((code = modes_check(path, &st, MODES_SECRET, err)) != ERR_OK)
+		return code;
 	if (st.st_size > 0 && (uint64_t)st.st_size > max + 1)
 		return err_refuse(err, ERR_CONFIG,
 		    "%s is longer than %zu octets", path, max);

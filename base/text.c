@@ -272,3 +272,10 @@ bool text_has_suffix(const char *text, const char *suffix)
 
 	return len >= want && strcmp(text + len - want, suffix) == 0;
 }
+
+bool text_is_one_of(const char *text, const char *const *words)
+{
+	while (*words != NULL && strcmp(text, *words) != 0)
+		words++;
+	return *words != NULL;
+}

@@ -33,4 +33,7 @@ MUST_CHECK size_t text_utf8_next(struct bytes text);
 MUST_CHECK bool text_has_prefix(const char *text, const char *prefix);
 MUST_CHECK bool text_has_suffix(const char *text, const char *suffix);
 
+/* WORDS end with NULL. */
+bool text_is_one_of(const char *text, const char *const *words);
+
 #endif

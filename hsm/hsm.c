@@ -58,6 +58,7 @@ struct hsm_options hsm_options_from(const struct config *config)
 	    .environment_count = config->hsm.environment_count,
 	    .workers = config->hsm.workers,
 	    .timeout_ms = config->hsm.timeout * 1000,
+	    .sandbox = config->hsm.sandbox,
 	};
 }
 

@@ -25,6 +25,7 @@
 #include "base/secret.h"
 
 struct hsm;
+struct spawner;
 
 struct hsm_options {
 	const char *worker;	/* path of signet-hsm; NULL: found by itself
@@ -36,6 +37,10 @@ struct hsm_options {
 	unsigned environment_count;
 	unsigned workers;	/* processes; 0: number of processors */
 	int64_t timeout_ms;	/* of one operation; 0: 10 seconds */
+	const char *sandbox;	/* of the workers, as in signet.yaml(5);
+				 * NULL: strict */
+	struct spawner *spawner; /* starts the workers, was opened with these
+				 * options; NULL: this process does */
 };
 
 /* What CONFIG says of the token that the server uses; borrows from it. */

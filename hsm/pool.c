@@ -26,11 +26,9 @@ static unsigned worker_count(unsigned wanted)
 
 struct pool *pool_new(const struct hsm_options *options)
 {
-	const char *const arguments[] = {"--module", options->module,
-	    "--token", options->token, "--pin-file", options->pin_file, NULL};
 	struct pool *pool = mem_zalloc(sizeof(*pool));
 
-	pool->spawn = spawn_new(options, arguments);
+	pool->spawn = spawn_for_serving(options);
 	pool->timeout_ms = options->timeout_ms;
 	pool->count = worker_count(options->workers);
 	pool->members =

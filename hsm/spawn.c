@@ -15,6 +15,7 @@
 
 #include "base/text.h"
 #include "hsm/spawn.h"
+#include "hsm/spawner.h"
 #include "hsm/wire.h"
 
 #define ARGUMENTS_MAX 16
@@ -50,13 +51,27 @@ struct spawn *spawn_new(
     const struct hsm_options *options, const char *const *arguments)
 {
 	struct spawn *spawn = mem_zalloc(sizeof(*spawn));
+	const char *sandbox =
+	    options->sandbox == NULL ? "strict" : options->sandbox;
+	int count = 0;
 
 	spawn->path = find_worker(options);
 	spawn->environment = copy_environment(options);
-	spawn->argv = mem_zalloc_array(ARGUMENTS_MAX + 2, sizeof(char *));
-	spawn->argv[0] = mem_strdup("signet-hsm");
+	spawn->argv = mem_zalloc_array(ARGUMENTS_MAX + 3, sizeof(char *));
+	spawn->argv[count++] = mem_strdup("signet-hsm");
+	spawn->argv[count++] = mem_printf("--sandbox=%s", sandbox);
 	for (int i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++)
-		spawn->argv[i + 1] = mem_strdup(arguments[i]);
+		spawn->argv[count++] = mem_strdup(arguments[i]);
+	return spawn;
+}
+
+struct spawn *spawn_for_serving(const struct hsm_options *options)
+{
+	const char *const arguments[] = {"--module", options->module,
+	    "--token", options->token, "--pin-file", options->pin_file, NULL};
+	struct spawn *spawn = spawn_new(options, arguments);
+
+	spawn->spawner = options->spawner;
 	return spawn;
 }
 
@@ -117,6 +132,15 @@ static int set_attributes(posix_spawnattr_t *attributes)
 	return failed;
 }
 
+enum err_code spawn_refuse(const char *path, int error, struct err *err)
+{
+	errno = error;
+	return err_refuse(err, ERR_CONFIG,
+	    "The key store's worker program %s cannot be started: %m; install "
+	    "it there or set SIGNET_HSM_WORKER to its path",
+	    err_quote_str(path));
+}
+
 enum err_code spawn_start(const struct spawn *spawn, int socket_fd,
     int log_fd, pid_t *pid_out, struct err *err)
 {
@@ -124,6 +148,9 @@ enum err_code spawn_start(const struct spawn *spawn, int socket_fd,
 	posix_spawnattr_t attributes;
 	int failed;
 
+	if (spawn->spawner != NULL)
+		return spawner_start(
+		    spawn->spawner, socket_fd, log_fd, pid_out, err);
 	posix_spawn_file_actions_init(&actions);
 	posix_spawnattr_init(&attributes);
 	failed = set_descriptors(&actions, socket_fd, log_fd);
@@ -133,13 +160,7 @@ enum err_code spawn_start(const struct spawn *spawn, int socket_fd,
 		    &attributes, spawn->argv, spawn->environment);
 	posix_spawn_file_actions_destroy(&actions);
 	posix_spawnattr_destroy(&attributes);
-	if (failed == 0)
-		return ERR_OK;
-	errno = failed;
-	return err_refuse(err, ERR_CONFIG,
-	    "The key store's worker program %s cannot be started: %m; install "
-	    "it there or set SIGNET_HSM_WORKER to its path",
-	    err_quote_str(spawn->path));
+	return failed == 0 ? ERR_OK : spawn_refuse(spawn->path, failed, err);
 }
 
 static void await_exit(pid_t pid, int64_t patience_ms)

@@ -11,10 +11,14 @@ struct spawn {
 	char *path;
 	char **argv;		/* NULL at the end, as the environment */
 	char **environment;
+	struct spawner *spawner; /* borrowed; NULL: started by this process */
 };
 
+/* ARGUMENTS follow the ones that every command line has: how it is fenced in. */
 struct spawn *spawn_new(
     const struct hsm_options *options, const char *const *arguments);
+/* A worker that serves the token of OPTIONS. */
+struct spawn *spawn_for_serving(const struct hsm_options *options);
 void spawn_free(struct spawn *spawn);
 DEFINE_CLEANUP(spawn, spawn_free)
 
@@ -27,6 +31,10 @@ DEFINE_CLEANUP(spawn, spawn_free)
  */
 MUST_CHECK enum err_code spawn_start(const struct spawn *spawn, int socket_fd,
     int log_fd, pid_t *pid_out, struct err *err);
+
+/* The refusal that PATH cannot be executed, ERROR being the errno of it. */
+MUST_CHECK enum err_code spawn_refuse(
+    const char *path, int error, struct err *err);
 
 /* Waits until the child PID ends, kills it after PATIENCE_MS, reaps it.  Returns
  * its status as of waitpid(2). */

@@ -44,6 +44,8 @@
  *   signet-hsm --selftest --module PATH --token URI --pin-file PATH
  *   signet-hsm --mechanisms --module PATH --token URI --pin-file PATH
  *
+ * Each with --sandbox strict|network|off.
+ *
  * The others need no socket: they make the token, try attacks on it
  * (hsm/selftest.h) or list what it lacks (hsm/mechanism.h), and exit with a
  * wire_status; when that is not OK, the last line on standard error is text for

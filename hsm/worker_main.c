@@ -13,7 +13,9 @@
 #include <unistd.h>
 
 #include "base/log.h"
+#include "base/sandbox.h"
 #include "base/secret.h"
+#include "base/text.h"
 #include "hsm/examine.h"
 #include "hsm/mechanism.h"
 #include "hsm/worker.h"
@@ -27,6 +29,7 @@ struct arguments {
 	bool mechanisms;
 	const char *label;
 	const char *so_pin_file;
+	const char *sandbox;
 	struct worker_options worker;
 };
 
@@ -37,6 +40,7 @@ static const char usage[] =
     "       signet-hsm --selftest --module PATH --token URI --pin-file PATH\n"
     "       signet-hsm --mechanisms --module PATH --token URI\n"
     "                  --pin-file PATH\n"
+    "Each with [--sandbox strict|network|off]\n"
     "\n"
     "Holds a PKCS#11 token for signetd, which starts it with a socket on\n"
     "descriptor 3; makes a token; or tries the known attacks on one.\n"
@@ -46,6 +50,9 @@ static const char usage[] =
     "manufacturer\n"
     "                      or model\n"
     "  --pin-file PATH     file with the user PIN\n"
+    "  --sandbox S         what the module may do: strict (the default): no\n"
+    "                      network, no programs; network: the network, too;\n"
+    "                      off: anything\n"
     "  --init-token        make a token in the first free slot and end\n"
     "  --label LABEL       its label, at most 32 octets\n"
     "  --so-pin-file PATH  file with its security officer's PIN\n"
@@ -62,6 +69,7 @@ enum option_id {
 	OPT_SO_PIN_FILE,
 	OPT_SELFTEST,
 	OPT_MECHANISMS,
+	OPT_SANDBOX,
 	OPT_HELP,
 	OPT_VERSION,
 };
@@ -75,6 +83,7 @@ static const struct option options[] = {
     {"so-pin-file", required_argument, NULL, OPT_SO_PIN_FILE},
     {"selftest", no_argument, NULL, OPT_SELFTEST},
     {"mechanisms", no_argument, NULL, OPT_MECHANISMS},
+    {"sandbox", required_argument, NULL, OPT_SANDBOX},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {NULL, 0, NULL, 0},
@@ -107,6 +116,9 @@ static void take_option(struct arguments *arguments, int option)
 	case OPT_MECHANISMS:
 		arguments->mechanisms = true;
 		break;
+	case OPT_SANDBOX:
+		arguments->sandbox = optarg;
+		break;
 	case OPT_HELP:
 		(void)fputs(usage, stdout);
 		exit(0);
@@ -118,6 +130,8 @@ static void take_option(struct arguments *arguments, int option)
 	}
 }
 
+static const char *const sandboxes[] = {"strict", "network", "off", NULL};
+
 static void parse(int argc, char **argv, struct arguments *arguments)
 {
 	int modes, option;
@@ -127,8 +141,10 @@ static void parse(int argc, char **argv, struct arguments *arguments)
 		take_option(arguments, option);
 	modes = arguments->init_token + arguments->selftest +
 		arguments->mechanisms;
-	complete = optind == argc && modes <= 1 && arguments->worker.module != NULL &&
-		   arguments->worker.pin_file != NULL;
+	complete = optind == argc && modes <= 1 &&
+		   arguments->worker.module != NULL &&
+		   arguments->worker.pin_file != NULL &&
+		   text_is_one_of(arguments->sandbox, sandboxes);
 	if (arguments->init_token)
 		complete = complete && arguments->label != NULL &&
 			   arguments->so_pin_file != NULL &&
@@ -153,6 +169,17 @@ static void set_up_signals(void)
 	(void)signal(SIGHUP, SIG_IGN);
 	(void)signal(SIGPIPE, SIG_IGN);
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+}
+
+/* Before the module is loaded: its code is the driver's maker's. */
+static enum err_code give_up(const char *sandbox, struct err *err)
+{
+	enum err_code code = sandbox_drop(NULL, err);
+
+	if (code != ERR_OK || strcmp(sandbox, "off") == 0)
+		return code;
+	return sandbox_enter(strcmp(sandbox, "network") == 0 ? SANDBOX_INET
+							     : SANDBOX_LOCAL, err);
 }
 
 static enum wire_status init_token(const struct arguments *arguments)
@@ -205,7 +232,7 @@ static enum wire_status mechanisms(const struct worker_options *worker)
 
 int main(int argc, char **argv)
 {
-	struct arguments arguments = {.init_token = false};
+	struct arguments arguments = {.sandbox = "strict"};
 	struct err err = {0};
 	enum wire_status status;
 
@@ -216,6 +243,10 @@ int main(int argc, char **argv)
 		return WIRE_CONFIG;
 	}
 	set_up_signals();
+	if (give_up(arguments.sandbox, &err) != ERR_OK) {
+		log_err(LOG_ERROR, "no sandbox", &err);
+		return WIRE_CONFIG;
+	}
 	if (arguments.init_token)
 		status = init_token(&arguments);
 	else if (arguments.mechanisms)

@@ -9,17 +9,7 @@
 #include <sys/stat.h>
 
 #include "base/fs.h"
-
-static enum err_code check_closed(
-    const char *path, const struct stat *st, mode_t want, struct err *err)
-{
-	if ((st->st_mode & 077) == 0)
-		return ERR_OK;
-	return err_refuse(err, ERR_CONFIG,
-	    "%s is open to group or others (mode %03o); correct it by: "
-	    "chmod %03o %s",
-	    path, (unsigned)st->st_mode & 0777, (unsigned)want, path);
-}
+#include "base/modes.h"
 
 /* Absence is normal and leaves *PRESENT_OUT false. */
 static enum err_code check_file(
@@ -39,7 +29,7 @@ static enum err_code check_file(
 	if (!S_ISREG(st.st_mode))
 		return err_refuse(
 		    err, ERR_CONFIG, "%s is not a regular file", path);
-	return check_closed(path, &st, 0600, err);
+	return modes_check(path, &st, MODES_PRIVATE, err);
 }
 
 static enum err_code check_folder(const char *path, struct err *err)
@@ -52,7 +42,7 @@ static enum err_code check_folder(const char *path, struct err *err)
 	if (!S_ISDIR(st.st_mode))
 		return err_refuse(
 		    err, ERR_CONFIG, "store path %s is not a folder", path);
-	return check_closed(path, &st, 0700, err);
+	return modes_check(path, &st, MODES_PRIVATE, err);
 }
 
 static enum err_code make_folder(const char *path, struct err *err)

@@ -18,6 +18,15 @@ def ports(tmp_path_factory):
     return Ports(tmp_path_factory.getbasetemp().parent / "signet-ports")
 
 
+def check_log(instance):
+    """Neither a sanitizer nor the sandbox had anything to say, unless a test
+    wants that (instance.refusals)."""
+    text = instance.log.read_text(errors="replace")
+    assert "Sanitizer" not in text, text[-8000:]
+    refused = [l for l in text.splitlines() if "system call refused" in l]
+    assert getattr(instance, "refusals", False) or not refused, refused
+
+
 @pytest.fixture
 def make_instance(tmp_path, ports):
     """Makes instances that are stopped, and must have ended well, at the end."""
@@ -34,8 +43,7 @@ def make_instance(tmp_path, ports):
             code = instance.stop()
             assert code == 0, instance.log.read_text()[-4000:]
         if instance.log.exists():
-            text = instance.log.read_text(errors="replace")
-            assert "Sanitizer" not in text, text[-8000:]
+            check_log(instance)
 
 
 @pytest.fixture
@@ -51,3 +59,4 @@ def shared(tmp_path_factory, ports):
     yield instance
     code = instance.stop()
     assert code == 0, instance.log.read_text()[-4000:]
+    check_log(instance)

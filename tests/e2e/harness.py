@@ -113,6 +113,13 @@ def check(arguments, **kinds):
     return done
 
 
+def name_of(pid):
+    """Of a process; "" when it is gone."""
+    with contextlib.suppress(OSError):
+        return pathlib.Path(f"/proc/{pid}/comm").read_text().strip()
+    return ""
+
+
 class Answer:
     """An HTTP answer."""
 
@@ -197,7 +204,7 @@ class Instance:
         for task in pathlib.Path(f"/proc/{self.server.pid}/task").iterdir():
             with contextlib.suppress(OSError):
                 pids += (task / "children").read_text().split()
-        return sorted({int(p) for p in pids})
+        return sorted({int(p) for p in pids if name_of(p) == "signet-hsm"})
 
     def log_lines(self):
         """The server's log as objects."""

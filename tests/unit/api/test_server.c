@@ -19,6 +19,7 @@
 
 static struct fixture fixture;
 static struct server *server;
+static struct sockets *sockets;
 static struct maintenance *maintenance;
 static struct err err;
 static char admin_cert[128], admin_key[128], roots[128];
@@ -748,7 +749,8 @@ static int begin(void **state)
 	curl_global_init(CURL_GLOBAL_DEFAULT);
 	fixture_begin(&fixture);
 	write_admin();
-	if (server_open(fixture.app, &server, &err) != ERR_OK ||
+	if (sockets_open(fixture.config, &sockets, &err) != ERR_OK ||
+	    server_open(fixture.app, sockets, &server, &err) != ERR_OK ||
 	    maintain_open(fixture.app, &maintenance, &err) != ERR_OK)
 		return 1;
 	return 0;
@@ -759,6 +761,7 @@ static int end(void **state)
 	(void)state;
 	maintain_close(maintenance);
 	server_close(server);
+	sockets_close(sockets);
 	fixture_end(&fixture);
 	curl_global_cleanup();
 	return 0;

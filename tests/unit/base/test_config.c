@@ -31,6 +31,8 @@ static void config_loads_the_example_that_is_shipped(void **state)
 	assert_string_equal(config->tls.names[2], "2001:db8::10");
 	assert_string_equal(config->hsm.root_token, "pkcs11:token=signet-root");
 	assert_int_equal(config->hsm.environment_count, 1);
+	assert_string_equal(config->hsm.sandbox, "strict");
+	assert_string_equal(config->server.user, "signet");
 	assert_int_equal(config->hsm.workers, 4);
 	assert_under(config->hsm.pin_file, BASE_TEST_DIR, "token-pin");
 	assert_int_equal(config->limits.event_threads, 4);
@@ -62,6 +64,8 @@ static void config_absent_keys_get_the_defaults_of_the_example(void **state)
 	assert_memory_equal(&least->limits, &all->limits, sizeof(all->limits));
 	assert_int_equal(least->tls.names_count, 0);
 	assert_string_equal(least->hsm.root_token, "pkcs11:token=a");
+	assert_string_equal(least->hsm.sandbox, "strict");
+	assert_null(least->server.user);
 }
 
 static void config_paths_start_at_the_folder_of_the_file(void **state)
@@ -217,6 +221,8 @@ static void config_wrong_values_are_refused_with_line_and_key(void **state)
 		":6: hsm.root_token: \"other\" is not a PKCS#11 URI"},
 	    {LEAST "  workers: 0\n", ":6: hsm.workers: 0; want 1 to 256"},
 	    {LEAST "  workers: 257\n", "hsm.workers: 257; want 1 to 256"},
+	    {LEAST "  sandbox: none\n",
+		":6: hsm.sandbox: \"none\"; want strict, network or off"},
 	    {LEAST "  timeout: 10\n",
 		":6: hsm.timeout: \"10\" is not a duration"},
 	    {LEAST "  timeout: 0s\n", "hsm.timeout: 0s; want 1s to 5m"},

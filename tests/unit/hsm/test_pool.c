@@ -184,7 +184,7 @@ static void the_worker_gets_its_socket_and_environment_and_no_more(
 	unsetenv("SIGNET_TEST_CANARY");
 	text = buf_to_str(&out);
 	want = mem_printf(
-	    "arg signet-hsm\narg --module\narg /module.so\narg --token\n"
+	    "arg signet-hsm\narg --sandbox=strict\narg --module\narg /module.so\narg --token\n"
 	    "arg pkcs11:token=t\narg --pin-file\narg /pin\nenv %s\n"
 	    "env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:"
 	    "/bin\n"

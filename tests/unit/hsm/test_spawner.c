@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+/* Goal of this test: a process that can start no program has workers all the
+ * same, as good as those that it started itself. */
+#include "config.h"
+
+#include <errno.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/sandbox.h"
+#include "fake.h"
+#include "hsm/spawner.h"
+
+static int begin(void **state)
+{
+	struct fake *fake = mem_zalloc(sizeof(*fake));
+
+	fake_begin(fake);
+	*state = fake;
+	return 0;
+}
+
+static int end(void **state)
+{
+	struct fake *fake = *state;
+	struct spawner *spawner = fake->options.spawner;
+
+	fake_end(fake);
+	spawner_close(spawner);
+	free(fake);
+	return 0;
+}
+
+static void open_spawner(struct fake *fake)
+{
+	struct err err = {0};
+
+	assert_int_equal(
+	    spawner_open(&fake->options, &fake->options.spawner, &err),
+	    ERR_OK);
+	assert_true(spawner_alive(fake->options.spawner));
+}
+
+static char *reported(struct fake *fake)
+{
+	struct err err = {0};
+	OWNED_BUF(out);
+
+	fake_open(fake, NULL);
+	assert_int_equal(fake_sign(fake, "report", "", &out, &err), ERR_OK);
+	hsm_close(GIVE(fake->hsm));
+	return buf_to_str(&out);
+}
+
+static void a_worker_gets_the_same_as_one_started_directly(void **state)
+{
+	struct fake *fake = *state;
+
+	signal(SIGPIPE, SIG_IGN);
+	OWNED_STR(direct) = reported(fake);
+	open_spawner(fake);
+	OWNED_STR(spawned) = reported(fake);
+	assert_string_equal(spawned, direct);
+	assert_non_null(strstr(spawned, "fd 3\ngroup own\n"));
+}
+
+static void workers_are_children_of_who_asked_and_end_with_the_pool(
+    void **state)
+{
+	struct fake *fake = *state;
+	siginfo_t info = {.si_pid = 0};
+	int pid;
+
+	open_spawner(fake);
+	fake_open(fake, NULL);
+	pid = fake_pid(fake);
+	assert_int_equal(
+	    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	hsm_close(GIVE(fake->hsm));
+	assert_int_equal(kill(pid, 0), -1);
+	assert_true(spawner_alive(fake->options.spawner));
+}
+
+/* In a process of its own, for it cannot be undone. */
+static int run_fenced_in(struct fake *fake)
+{
+	struct err err = {0};
+	char name[] = "true", *argv[] = {name, NULL};
+	OWNED_BUF(out);
+
+	if (spawner_open(&fake->options, &fake->options.spawner, &err) !=
+		ERR_OK ||
+	    sandbox_enter(SANDBOX_LOCAL, &err) != ERR_OK)
+		return 1;
+	if (execv("/bin/true", argv) != -1 || errno != EPERM)
+		return 2;
+	if (hsm_open(&fake->options, true, &fake->hsm, &err) != ERR_OK)
+		return 3;
+	for (int i = 0; i < 2; i++)
+		if (fake_sign(fake, "die-once", "d", &out, &err) != ERR_OK ||
+		    fake_sign(fake, "die", "d", &out, &err) !=
+			ERR_HSM_UNAVAILABLE ||
+		    fake_sign(fake, "key", "d", &out, &err) != ERR_OK)
+			return 4;
+	hsm_close(GIVE(fake->hsm));
+	spawner_close(GIVE(fake->options.spawner));
+	return 0;
+}
+
+static void workers_are_replaced_in_a_process_that_may_start_no_program(
+    void **state)
+{
+	struct fake *fake = *state;
+	pid_t pid = fork();
+	int status = 0;
+
+	if (pid == 0)
+		_exit(run_fenced_in(fake));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+static void a_program_that_is_not_there_is_told_by_its_path(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+
+	fake->options.worker = "/nonexistent/signet-hsm";
+	open_spawner(fake);
+	assert_int_equal(hsm_open(&fake->options, true, &fake->hsm, &err),
+	    ERR_CONFIG);
+	assert_non_null(strstr(err.detail, "/nonexistent/signet-hsm"));
+	assert_true(spawner_alive(fake->options.spawner));
+}
+
+static void kill_children(void)
+{
+	siginfo_t info;
+	OWNED_STR(path) =
+	    mem_printf("/proc/self/task/%d/children", (int)getpid());
+	FILE *file = fopen(path, "r");
+	int pid;
+
+	assert_non_null(file);
+	while (fscanf(file, "%d", &pid) == 1) {
+		assert_int_equal(kill(pid, SIGKILL), 0);
+		assert_int_equal(
+		    waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	}
+	fclose(file);
+}
+
+static void a_spawner_that_is_gone_is_noticed_and_starts_nothing(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+	pid_t pid = 0;
+
+	open_spawner(fake);
+	kill_children();
+	assert_false(spawner_alive(fake->options.spawner));
+	assert_int_equal(spawner_start(fake->options.spawner, STDIN_FILENO,
+	    STDERR_FILENO, &pid, &err), ERR_HSM_UNAVAILABLE);
+	assert_int_equal(pid, 0);
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    TEST(a_worker_gets_the_same_as_one_started_directly),
+	    TEST(workers_are_children_of_who_asked_and_end_with_the_pool),
+	    TEST(workers_are_replaced_in_a_process_that_may_start_no_program),
+	    TEST(a_program_that_is_not_there_is_told_by_its_path),
+	    TEST(a_spawner_that_is_gone_is_noticed_and_starts_nothing),
+	};
+	struct err err = {0};
+
+	if (secret_heap_open((size_t)256 * 1024, &err) != ERR_OK)
+		return 1;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
