@@ -174,15 +174,16 @@ static int allow_if(
 	    filter, SCMP_ACT_ALLOW, number, 1, condition);
 }
 
+/* The last 0 of a comparison is a second value that it does not have. */
 static int add_sockets(scmp_filter_ctx filter, enum sandbox_net net)
 {
 	static const int families[] = {AF_INET, AF_INET6, AF_NETLINK};
 	int failed =
-	    allow_if(filter, NR(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	    allow_if(filter, NR(socket), SCMP_A0(SCMP_CMP_EQ, AF_UNIX, 0));
 
 	for (size_t i = 0; net == SANDBOX_INET && i < ARRAY_LEN(families); i++)
 		failed |= allow_if(filter, NR(socket),
-		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0));
 	return failed;
 }
 
@@ -233,8 +234,8 @@ static int add_rules(scmp_filter_ctx filter, enum sandbox_net net)
 	failed |= add_sockets(filter, net);
 	failed |= add_memory(filter);
 	failed |= add_threads(filter);
-	failed |= allow_if(
-	    filter, NR(prctl), SCMP_A0(SCMP_CMP_NE, PR_SET_DUMPABLE));
+	failed |= allow_if(filter, NR(prctl),
+	    SCMP_A0(SCMP_CMP_NE, PR_SET_DUMPABLE, 0));
 	return failed;
 }
 

@@ -120,6 +120,8 @@ static void each_error_has_its_exit_code(void **state)
 	    {ERR_POLICY, 4},
 	    {ERR_FORBIDDEN, 4},
 	    {ERR_UNAUTHENTICATED, 4},
+	    {ERR_QUARANTINED, 4},
+	    {ERR_RATE_LIMITED, 3},
 	    {ERR_CONFIG, 6},
 	};
 

@@ -404,7 +404,8 @@ int main(int argc, char **argv)
 
 	program_argc = argc;
 	program_argv = argv;
-	if (argc > 1 && strcmp(argv[1], "--init-token") == 0)
+	/* After how it is fenced in, as on every command line. */
+	if (argc > 2 && strcmp(argv[2], "--init-token") == 0)
 		return init_token();
 	hello();
 	while (frame_fill(&inbox, WIRE_FD) == FRAME_IO_OK) {

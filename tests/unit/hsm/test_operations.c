@@ -420,7 +420,8 @@ static void making_a_token_gives_the_worker_labels_and_files(void **state)
 	assert_int_equal(fs_read(path, 65536, &report, &err), ERR_OK);
 	text = buf_to_str(&report);
 	assert_non_null(strstr(text,
-	    "arg signet-hsm\narg --init-token\narg --module\narg /module.so\n"
+	    "arg signet-hsm\narg --sandbox=strict\narg --init-token\n"
+	    "arg --module\narg /module.so\n"
 	    "arg --label\narg label\narg --so-pin-file\narg /so-pin\n"
 	    "arg --pin-file\narg /user-pin\n"));
 	assert_non_null(strstr(text, "fd 0\nfd 1\nfd 2\n"));

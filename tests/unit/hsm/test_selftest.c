@@ -65,7 +65,15 @@ static void run(const char *rules, struct selftest *selftest)
 		fail_msg("%s%s", err.detail, err.cause);
 }
 
-/* Objects of the token as they are now, one line each; malloc'd. */
+static int by_uri(const void *a, const void *b)
+{
+	const struct hsm_object *left = a, *right = b;
+
+	return strcmp(left->uri, right->uri);
+}
+
+/* Objects of the token as they are now, one line each, in an order of their own
+ * (a token has none); malloc'd. */
 static char *objects(void)
 {
 	OWNED(hsm_object_list) list = NULL;
@@ -75,6 +83,7 @@ static char *objects(void)
 	real_open(&real, 1);
 	assert_int_equal(hsm_list(real.hsm, &list, &err), ERR_OK);
 	real_close(&real);
+	qsort(list->objects, list->count, sizeof(*list->objects), by_uri);
 	for (size_t i = 0; i < list->count; i++)
 		buf_printf(&text, "%s %x\n", list->objects[i].uri,
 		    list->objects[i].attributes);
