@@ -4,10 +4,10 @@
 #include <errno.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
 #include "base/clock.h"
 #include "base/fiber.h"
+#include "base/thread.h"
 
 /* One thread and what it carries. */
 struct lane {
@@ -190,12 +190,9 @@ static enum err_code open_lane(
 	enum err_code code = fibers_open(width, &lane->fibers, err);
 	if (code != ERR_OK)
 		return code;
-	int failed = pthread_create(&lane->thread, NULL, work, lane);
-	if (failed != 0)
-		return err_fail(
-		    err, ERR_IO, "thread for jobs: %s", strerror(failed));
-	lane->started = true;
-	return ERR_OK;
+	code = thread_start(&lane->thread, "jobs", work, lane, err);
+	lane->started = code == ERR_OK;
+	return code;
 }
 
 enum err_code jobs_open(const struct jobs_options *options,

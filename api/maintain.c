@@ -7,6 +7,7 @@
 #include <time.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "ca/ceremony.h"
 #include "hsm/hsm.h"
 #include "policies/cluster.h"
@@ -210,12 +211,11 @@ enum err_code maintain_open(
 	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_cond_init(&maintenance->stop, &monotonic);
 	pthread_condattr_destroy(&monotonic);
-	int failed = pthread_create(
-	    &maintenance->thread, NULL, maintain, maintenance);
-	if (failed != 0) {
+	enum err_code code = thread_start(
+	    &maintenance->thread, "maintenance", maintain, maintenance, err);
+	if (code != ERR_OK) {
 		free(maintenance);
-		return err_fail(err, ERR_IO, "maintenance thread: %s",
-		    strerror(failed));
+		return code;
 	}
 	*maintenance_out = maintenance;
 	return ERR_OK;

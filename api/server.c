@@ -18,6 +18,7 @@
 #include "api/public.h"
 #include "base/clock.h"
 #include "base/net.h"
+#include "base/thread.h"
 
 #define TICK_MS 250
 #define CONNECTION_MEMORY (32 * 1024)
@@ -313,13 +314,10 @@ static void *run_timer(void *arg)
 
 static enum err_code start_timer(struct server *server, struct err *err)
 {
-	int failed =
-	    pthread_create(&server->timer, NULL, run_timer, server);
-	if (failed != 0)
-		return err_fail(
-		    err, ERR_IO, "timer thread: %s", strerror(failed));
-	server->timer_runs = true;
-	return ERR_OK;
+	enum err_code code =
+	    thread_start(&server->timer, "timer", run_timer, server, err);
+	server->timer_runs = code == ERR_OK;
+	return code;
 }
 
 static void stop_timer(struct server *server)

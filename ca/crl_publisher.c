@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/hash.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "ca/crl.h"
 
 #define GATHER_MS 20	/* a revocation waits for its neighbours */
@@ -355,18 +356,18 @@ enum err_code crl_publisher_open(
 {
 	struct crl_publisher *publisher = publisher_new(ca);
 	enum err_code code = load_all(publisher, err);
-	int rc;
 
 	if (code != ERR_OK) {
 		publisher_free(publisher);
 		return code;
 	}
 	ca_watch(ca, note_revocation, publisher);
-	rc = pthread_create(&publisher->thread, NULL, run, publisher);
-	if (rc != 0) {
+	code = thread_start(
+	    &publisher->thread, "crl-publisher", run, publisher, err);
+	if (code != ERR_OK) {
 		ca_unwatch(ca, publisher);
 		publisher_free(publisher);
-		return err_fail(err, ERR_INTERNAL, "pthread_create: %d", rc);
+		return code;
 	}
 	*publisher_out = publisher;
 	return ERR_OK;

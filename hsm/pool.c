@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config.h"
 
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "hsm/pool.h"
 
 #define WAITING_MAX 1024
@@ -53,25 +53,18 @@ static void forget_members(struct pool *pool, unsigned from)
 
 enum err_code pool_start(struct pool *pool, struct err *err)
 {
-	sigset_t all, before;
-	unsigned started = 0;
+	for (unsigned i = 0; i < pool->count; i++) {
+		struct member *member = &pool->members[i];
+		enum err_code code = thread_start(&member->thread,
+		    "hsm-supervisor", supervisor_run, member, err);
 
-	/* Signals are for the threads of the program. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	for (; started < pool->count; started++) {
-		struct member *member = &pool->members[started];
-
-		if (pthread_create(&member->thread, NULL, supervisor_run,
-			member) != 0)
-			break;
+		if (code != ERR_OK) {
+			forget_members(pool, i);
+			return code;
+		}
 		member->running = true;
 	}
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (started == pool->count)
-		return ERR_OK;
-	forget_members(pool, started);
-	return err_fail(err, ERR_INTERNAL, "cannot start a thread");
+	return ERR_OK;
 }
 
 /* With the lock held: waits for a change, at most until UNTIL_MS. */

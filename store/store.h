@@ -41,7 +41,7 @@ struct store_options {
  * folder or file that others can read, and a format newer than this program
  * knows.  A sealed store is opened locked: until store_unseal it gives only what
  * stands in tables that are not sealed, and takes no commit.
- * Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_STORE, ERR_CORRUPT.
+ * Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_STORE, ERR_CORRUPT, ERR_IO.
  */
 MUST_CHECK enum err_code store_open(const struct store_options *options,
     struct store **store_out, struct err *err);

@@ -2,12 +2,12 @@
 #include "store/writer.h"
 
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/thread.h"
 #include "base/wait.h"
 #include "store/key.h"
 #include "store/ledger.h"
@@ -368,19 +368,6 @@ void writer_stats(struct writer *writer, struct store_stats *stats)
 
 /* ---- life ---- */
 
-/* The thread takes no signals: they are for those who know what to do. */
-static int start(struct writer *writer)
-{
-	sigset_t all, before;
-	int rc;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	rc = pthread_create(&writer->thread, NULL, run, writer);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
-}
-
 static void dispose(struct writer *writer)
 {
 	ledger_free(writer->ledger);
@@ -394,7 +381,6 @@ enum err_code writer_new(struct engine *engine, struct sealer *sealer,
 {
 	struct writer *writer = mem_zalloc(sizeof(*writer));
 	enum err_code code;
-	int rc;
 
 	writer->engine = engine;
 	writer->sealer = sealer;
@@ -404,11 +390,10 @@ enum err_code writer_new(struct engine *engine, struct sealer *sealer,
 		dispose(writer);
 		return code;
 	}
-	rc = start(writer);
-	if (rc != 0) {
+	code = thread_start(&writer->thread, "store", run, writer, err);
+	if (code != ERR_OK) {
 		dispose(writer);
-		return err_fail(
-		    err, ERR_STORE, "writer thread: %s", strerror(rc));
+		return code;
 	}
 	*writer_out = writer;
 	return ERR_OK;
