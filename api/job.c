@@ -167,6 +167,7 @@ static void *work(void *arg)
 		unsigned strokes = bell_strokes();
 		bool moved = fibers_go_on(lane->fibers);
 		moved |= begin_jobs(lane);
+		fibers_act(lane->fibers);
 		if (!moved)
 			go_on = rest(lane, strokes);
 	}

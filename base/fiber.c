@@ -10,6 +10,11 @@
 #include "base/log.h"
 #include "base/switch.h"
 
+/* What is deferred waits for at most so many switches to fibers, and there are at
+ * most so many things. */
+#define DEFER_SWITCHES 8
+#define DEFERRED_MAX 8
+
 /* Address space; memory is used where the stack has been. */
 #define STACK_SIZE ((size_t)512 * 1024)
 
@@ -32,6 +37,11 @@ struct fibers {
 	struct fiber *spare;
 	struct fiber *first, *last; /* waiting, in the order in which they began */
 	unsigned waiting;
+	struct deferred {
+		void (*act)(void *arg);
+		void *arg;
+	} deferred[DEFERRED_MAX];
+	unsigned deferred_count, switches;
 };
 
 static _Thread_local struct fiber *running;
@@ -98,11 +108,36 @@ bool fiber_wait(struct waiter *waiter, int64_t deadline_ms)
 
 /* ---- the thread's side ---- */
 
+void fibers_act(struct fibers *set)
+{
+	set->switches = 0;
+	while (set->deferred_count > 0) {
+		struct deferred it = set->deferred[--set->deferred_count];
+
+		it.act(it.arg);
+	}
+}
+
+void fiber_defer(void (*act)(void *arg), void *arg)
+{
+	struct fibers *set = running == NULL ? NULL : running->set;
+
+	if (set == NULL || set->deferred_count == DEFERRED_MAX) {
+		act(arg);
+		return;
+	}
+	set->deferred[set->deferred_count++] = (struct deferred){act, arg};
+}
+
 static void enter(struct fiber *fiber)
 {
+	struct fibers *set = fiber->set;
+
 	running = fiber;
-	place_switch(&fiber->set->thread, &fiber->place);
+	place_switch(&set->thread, &fiber->place);
 	log_set_request(NULL);
+	if (++set->switches >= DEFER_SWITCHES)
+		fibers_act(set);
 }
 
 void fibers_start(struct fibers *set, void (*run)(void *arg), void *arg)

@@ -38,6 +38,15 @@ bool fibers_go_on(struct fibers *fibers);
 /* When the next one's deadline comes (clock_mono_ms), or WAIT_FOREVER. */
 int64_t fibers_deadline(const struct fibers *fibers);
 
+/*
+ * Has ACT(ARG) called by the thread soon: before it sleeps, and after a few more
+ * fibers at the latest; at once where the caller is on no fiber.  So what many
+ * fibers have for another thread is handed over once.  ACT must not wait.
+ */
+void fiber_defer(void (*act)(void *arg), void *arg);
+/* Calls what was deferred. */
+void fibers_act(struct fibers *fibers);
+
 /* For base/wait.c: whether the caller is on a fiber, and its waiter_wait(). */
 bool fiber_is_running(void);
 bool fiber_wait(struct waiter *waiter, int64_t deadline_ms);

@@ -4,6 +4,7 @@
 #ifndef BASE_SWITCH_H
 #define BASE_SWITCH_H
 
+#include <setjmp.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <ucontext.h>
@@ -11,7 +12,9 @@
 
 /* Where a thread of control has left off. */
 struct place {
-	ucontext_t context;
+	ucontext_t context;	/* for the first time; then: */
+	jmp_buf left;
+	bool entered;
 	void *mapping;		/* guard page and stack; NULL: a thread's own */
 	size_t mapped;
 	const void *bottom;	/* of the stack; what follows is the sanitizers' */

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "hsm/link.h"
 
 #define SLOT(link, seq) (&(link)->slots[(seq) % LINK_CALLS_MAX])
@@ -24,7 +25,7 @@ struct slot {
  * sent, which is the order of replies; the request of sequence number S has id
  * (uint32_t)S.  While SENDING one thread writes SPARE to FD without the lock; FD
  * is closed only when nobody sends.  When OUT is not empty, a thread is sending or
- * the worker has a request, whose reply makes the supervisor send.  A call in a
+ * about to, or the worker has a request, whose reply makes the supervisor send.  A call in a
  * slot is on a living stack: its owner leaves only after taking it out or seeing it
  * answered or lost.
  */
@@ -139,11 +140,20 @@ static void send_gathered(struct link *link)
 	pthread_cond_broadcast(&link->sent);
 }
 
+/* For an idle worker: what has gathered since the first caller found it so. */
+static void send_first(void *arg)
+{
+	struct link *link = arg;
+
+	pthread_mutex_lock(&link->lock);
+	if (!link->sending)
+		send_waiting(link);
+	pthread_mutex_unlock(&link->lock);
+}
+
 static enum link_submit submit(
     struct link *link, struct call *call, int64_t limit_ms)
 {
-	bool worker_is_idle = link->first == link->last;
-
 	if (link->fd < 0)
 		return LINK_NOT_OPEN;
 	if (link->last - link->first >= LINK_CALLS_MAX)
@@ -158,8 +168,6 @@ static enum link_submit submit(
 	    (struct slot){call, clock_mono_ms(), limit_ms};
 	link->last++;
 	publish_load(link);
-	if (worker_is_idle && !link->sending)
-		send_waiting(link);
 	return LINK_SUBMITTED;
 }
 
@@ -167,10 +175,14 @@ enum link_submit link_submit(
     struct link *link, struct call *call, int64_t limit_ms)
 {
 	enum link_submit result;
+	bool worker_is_idle;
 
 	pthread_mutex_lock(&link->lock);
+	worker_is_idle = link->first == link->last;
 	result = submit(link, call, limit_ms);
 	pthread_mutex_unlock(&link->lock);
+	if (result == LINK_SUBMITTED && worker_is_idle)
+		fiber_defer(send_first, link);
 	return result;
 }
 

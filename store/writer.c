@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fiber.h"
 #include "base/thread.h"
 #include "base/wait.h"
 #include "store/key.h"
@@ -323,8 +324,9 @@ static void *run(void *arg)
 	}
 }
 
-static void ring(struct writer *writer)
+static void ring(void *arg)
 {
+	struct writer *writer = arg;
 	struct bells bells = {atomic_load(&writer->bell)};
 
 	bells_ring(&bells);
@@ -338,7 +340,7 @@ static void push(struct writer *writer, struct request *request)
 		request->next = head;
 	while (!atomic_compare_exchange_weak(&writer->queue, &head, request));
 	if (head == NULL)
-		ring(writer);
+		fiber_defer(ring, writer);
 }
 
 enum err_code writer_commit(

@@ -170,6 +170,69 @@ static void waiting_for_what_is_over_does_not_stop(void **state UNUSED)
 	fibers_close(fibers);
 }
 
+static unsigned acted;
+
+static void act(void *arg)
+{
+	acted += *(unsigned *)arg;
+}
+
+static void defer_and_wait(void *arg)
+{
+	static unsigned one = 1;
+
+	fiber_defer(act, &one);
+	wait_once(arg);
+}
+
+static void what_fibers_defer_is_done_when_the_thread_asks(void **state UNUSED)
+{
+	struct fibers *fibers = open_fibers(2);
+	struct step first = {.deadline_ms = WAIT_FOREVER};
+	struct step second = {.deadline_ms = WAIT_FOREVER};
+
+	acted = 0;
+	fibers_start(fibers, defer_and_wait, &first);
+	fibers_start(fibers, defer_and_wait, &second);
+	assert_int_equal(acted, 0);
+	fibers_act(fibers);
+	assert_int_equal(acted, 2);
+	fibers_act(fibers);
+	assert_int_equal(acted, 2);
+	end(&first);
+	end(&second);
+	assert_true(fibers_go_on(fibers));
+	fibers_close(fibers);
+}
+
+static void what_is_deferred_waits_for_a_few_fibers_at_most(void **state UNUSED)
+{
+	struct fibers *fibers = open_fibers(20);
+	struct step steps[20];
+
+	acted = 0;
+	for (size_t i = 0; i < 20; i++) {
+		steps[i] = (struct step){.deadline_ms = WAIT_FOREVER};
+		fibers_start(
+		    fibers, i == 0 ? defer_and_wait : wait_once, &steps[i]);
+	}
+	assert_int_equal(acted, 1);
+	for (size_t i = 0; i < 20; i++)
+		end(&steps[i]);
+	assert_true(fibers_go_on(fibers));
+	assert_int_equal(fibers_idle(fibers), 20);
+	fibers_close(fibers);
+}
+
+static void outside_of_a_fiber_nothing_is_deferred(void **state UNUSED)
+{
+	unsigned two = 2;
+
+	acted = 0;
+	fiber_defer(act, &two);
+	assert_int_equal(acted, 2);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -179,6 +242,9 @@ int main(void)
 	    cmocka_unit_test(a_stack_is_used_again_by_the_next_job),
 	    cmocka_unit_test(each_logs_for_its_own_request),
 	    cmocka_unit_test(waiting_for_what_is_over_does_not_stop),
+	    cmocka_unit_test(what_fibers_defer_is_done_when_the_thread_asks),
+	    cmocka_unit_test(what_is_deferred_waits_for_a_few_fibers_at_most),
+	    cmocka_unit_test(outside_of_a_fiber_nothing_is_deferred),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
