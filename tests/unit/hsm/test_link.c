@@ -211,18 +211,36 @@ static void a_worker_that_takes_longer_than_the_limit_is_hung(
 	link_free(rig.link);
 }
 
+struct dribble {
+	int fd;
+	atomic_bool enough;
+};
+
+static void *dribble(void *arg)
+{
+	struct dribble *one = arg;
+
+	while (!atomic_load(&one->enough))
+		(void)!send(one->fd, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	return NULL;
+}
+
 static void a_worker_that_dribbles_octets_is_hung_all_the_same(
     void **state UNUSED)
 {
 	struct caller caller;
+	struct dribble one;
+	pthread_t thread;
 	struct rig rig;
 
 	rig_open(&rig);
 	rig_serve(&rig);
+	one = (struct dribble){.fd = rig.worker};
 	send_call(&rig, &caller, 1);
-	while (atomic_load(&caller.call.state) == CALL_PENDING)
-		(void)!send(rig.worker, "", 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+	assert_int_equal(pthread_create(&thread, NULL, dribble, &one), 0);
 	assert_int_equal(await(&caller), CALL_LOST);
+	atomic_store(&one.enough, true);
+	pthread_join(thread, NULL);
 	assert_int_not_equal(rig_join(&rig), LINK_END_CLOSED);
 	link_free(rig.link);
 }

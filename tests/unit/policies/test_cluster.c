@@ -400,8 +400,8 @@ static void a_quarantined_cluster_is_not_usable_until_that_is_lifted(
 static void a_reason_is_one_line_of_bounded_length(void **state)
 {
 	static const char *const bad[] = {"", "a\nb", "a\tb", "\x7f", "\xff",
-	    "a reason that goes on and on until it has more octets than what "
-	    "is kept of one..."};
+	    ("a reason that goes on and on until it has more octets than what "
+	     "is kept of one...")};
 	OWNED(cluster) cluster = orders("etcd");
 	struct err err;
 
