@@ -214,8 +214,10 @@ static enum err_code attempt(
 		.object = it->requester,
 		.rule = "identity"});
 	code = certify(x, it, intent, err);
+	/* A batch that was not committed is not empty, and spent nothing: what
+	 * was spent meanwhile is then somebody else's. */
 	if (code != ERR_OK && !err_is_refusal(code) &&
-	    x->caller.kind == CALLER_CODE)
+	    x->caller.kind == CALLER_CODE && batch_is_empty(intent))
 		take_back(x, it);
 	return code;
 }

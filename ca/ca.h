@@ -78,7 +78,8 @@ MUST_CHECK enum err_code ca_find_repeat(struct ca *ca,
 /*
  * Issues, in the order: TBS, intent committed, signature, verified, certificate
  * committed.  INTENT holds what the caller wants in the commit of the intent
- * (a token's use, the audit entry of its decision); it is spent.
+ * (a token's use, the audit entry of its decision); it is empty from its commit
+ * on, whatever comes of the signature, and as it was given or more before.
  * When signing fails the intent is closed, and the token's use given back, in one
  * commit before the error is returned.  Where the token may have signed all the
  * same (ERR_DEADLINE, ERR_CORRUPT) the serial is kept as unresolved and revoked.

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+/* What an authority may still do in the moment it ends, and what is left of it;
+ * and that nothing is signed that contradicts what was signed. */
+#include "harness.h"
+#include "fixture.h"
+#include "api/auditor.h"
+#include "base/clock.h"
+#include "base/text.h"
+#include "ca/ceremony.h"
+#include "store/checkpoint.h"
+
+static struct fixture fixture;
+static struct err err;
+
+static void make_identity(
+    uint8_t id[static IDENTITY_ID_SIZE], uint8_t first, const char *name)
+{
+	memset(id, 0, IDENTITY_ID_SIZE);
+	id[0] = first;
+	fixture_identity(&fixture, id, name);
+}
+
+static struct identity *read_identity(const uint8_t id[static IDENTITY_ID_SIZE])
+{
+	struct identity *identity = NULL;
+	assert_ok(identity_get(fixture.app->store, id, &identity, &err));
+	return identity;
+}
+
+static void certify(const uint8_t id[static IDENTITY_ID_SIZE])
+{
+	OWNED(names) names = names_new();
+	OWNED(secret) key = NULL;
+	OWNED(certificate) record = NULL;
+	assert_ok(names_set_cn(names, BYTES_STR("someone"), &err));
+	const struct service_order order = {.profile = PROFILE_IDENTITY,
+	    .names = names,
+	    .roles = ROLE_ALL_HUMAN,
+	    .identity = id,
+	    .ttl = 3600,
+	    .requester = "system"};
+	assert_ok(service_issue(fixture.app->ca, &order, &key, &record, &err));
+}
+
+static size_t count_valid(const uint8_t id[static IDENTITY_ID_SIZE])
+{
+	struct certificate *held[IDENTITY_CERTIFICATES_MAX];
+	size_t count = 0;
+	assert_ok(certificate_list_identity(fixture.app->store, id, held,
+	    IDENTITY_CERTIFICATES_MAX, &count, &err));
+	for (size_t i = 0; i < count; i++)
+		certificate_free(held[i]);
+	return count;
+}
+
+/* A request of ID that was let in, and whose handler runs later. */
+static struct exchange *let_in(
+    const uint8_t id[static IDENTITY_ID_SIZE], const struct ask *ask)
+{
+	struct exchange *x = exchange_make(&fixture, ask);
+	exchange_as(x, ROLE_ALL_HUMAN, NULL);
+	x->identity = read_identity(id);
+	err = (struct err){0};
+	return x;
+}
+
+static struct exchange *ask_end(const uint8_t by[static IDENTITY_ID_SIZE],
+    const uint8_t of[static IDENTITY_ID_SIZE])
+{
+	OWNED_STR(item) = hex_new(of, IDENTITY_ID_SIZE);
+	struct exchange *x = let_in(by,
+	    &(struct ask){.handler = handle_identity_revoke, .item = item});
+	(void)!handle_identity_revoke(x, &err);
+	return x;
+}
+
+static void two_admins_do_not_end_each_other(void **state)
+{
+	uint8_t a[IDENTITY_ID_SIZE], b[IDENTITY_ID_SIZE];
+	(void)state;
+	make_identity(a, 0xa1, "alice");
+	make_identity(b, 0xb1, "bob");
+	OWNED_STR(item) = hex_new(a, sizeof(a));
+	struct exchange *late = let_in(b,
+	    &(struct ask){.handler = handle_identity_revoke, .item = item});
+	struct exchange *first = ask_end(a, b);
+	assert_int_equal(err.code, ERR_OK);
+	assert_refused(handle_identity_revoke(late, &err),
+	    ERR_UNAUTHENTICATED, "not accepted");
+	exchange_done(late);
+	exchange_done(first);
+	OWNED(identity) left = read_identity(a);
+	OWNED(identity) gone = read_identity(b);
+	assert_int_equal(left->revoked, 0);
+	assert_int_not_equal(gone->revoked, 0);
+}
+
+static void who_was_revoked_a_moment_ago_makes_no_identity(void **state)
+{
+	static const char body[] =
+	    "{\"name\":\"mallory\",\"roles\":[\"admin\"]}";
+	uint8_t a[IDENTITY_ID_SIZE], b[IDENTITY_ID_SIZE];
+	const struct ask ask = {.handler = handle_identity_create, .body = body};
+	(void)state;
+	make_identity(a, 0xa2, "alice");
+	make_identity(b, 0xb2, "bob");
+	struct exchange *late = let_in(b, &ask);
+	struct exchange *good = let_in(a, &ask);
+	exchange_done(ask_end(a, b));
+	assert_refused(handle_identity_create(late, &err),
+	    ERR_UNAUTHENTICATED, "not accepted");
+	err = (struct err){0};
+	assert_ok(handle_identity_create(good, &err));
+	exchange_done(late);
+	exchange_done(good);
+}
+
+/* More than one commit revokes: as many renewals at a time can leave. */
+static void every_certificate_of_a_revoked_identity_is_revoked(void **state)
+{
+	uint8_t a[IDENTITY_ID_SIZE], b[IDENTITY_ID_SIZE];
+	(void)state;
+	make_identity(a, 0xa3, "alice");
+	make_identity(b, 0xb3, "bob");
+	for (int i = 0; i < IDENTITY_CERTIFICATES_MAX + 2; i++)
+		certify(b);
+	exchange_done(ask_end(a, b));
+	assert_int_equal(err.code, ERR_OK);
+	assert_int_equal(count_valid(b), 0);
+}
+
+static void asking_again_revokes_what_a_stop_has_left(void **state)
+{
+	uint8_t a[IDENTITY_ID_SIZE], b[IDENTITY_ID_SIZE];
+	struct audit_head before, after;
+	(void)state;
+	make_identity(a, 0xa4, "alice");
+	make_identity(b, 0xb4, "bob");
+	exchange_done(ask_end(a, b));
+	certify(b);
+	exchange_done(ask_end(a, b));
+	assert_int_equal(err.code, ERR_OK);
+	assert_int_equal(count_valid(b), 0);
+	assert_ok(audit_head(fixture.app->store, &before, &err));
+	exchange_done(ask_end(a, b));
+	assert_ok(audit_head(fixture.app->store, &after, &err));
+	assert_int_equal(before.sequence, after.sequence);
+}
+
+static void a_caller_shut_in_by_a_quarantine_does_not_lift_it(void **state)
+{
+	static const char cluster[] =
+	    "{\"name\":\"shut\",\"policy\":\"etcd\",\"dns\":[\"*.shut.test\"]}";
+	const struct {
+		route_handler *handler;
+		const char *body, *bound;
+		enum err_code want;
+	} steps[] = {
+	    {handle_cluster_create, cluster, NULL, ERR_OK},
+	    {handle_cluster_quarantine, "{\"reason\":\"ill\"}", "shut", ERR_OK},
+	    {handle_cluster_release, NULL, "shut", ERR_FORBIDDEN},
+	    {handle_cluster_release, NULL, NULL, ERR_OK},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct exchange *x = exchange_make(
+		    &fixture, &(struct ask){.handler = steps[i].handler,
+				  .cluster = "shut",
+				  .body = steps[i].body});
+		exchange_as(x, ROLE_ADMIN, steps[i].bound);
+		err = (struct err){0};
+		assert_int_equal(steps[i].handler(x, &err), steps[i].want);
+		exchange_done(x);
+	}
+}
+
+/* ---- The auditor ---- */
+
+static void plant(uint64_t size, const uint8_t root[static 32])
+{
+	static const uint8_t key[91], signature[72];
+	struct checkpoint checkpoint = {
+	    .origin = "signet.audit/test", .size = size, .time_ms = 1};
+	OWNED(batch) batch = batch_new();
+	OWNED_BUF(note);
+	memcpy(checkpoint.root, root, 32);
+	checkpoint_put_text(&note, &checkpoint);
+	assert_ok(checkpoint_put_signature(&note, checkpoint.origin,
+	    BYTES_OF(key), BYTES_OF(signature), &err));
+	assert_ok(checkpoint_put(
+	    fixture.app->store, batch, size, buf_bytes(&note), &err));
+	assert_ok(store_commit(fixture.app->store, batch, &err));
+}
+
+static void try_open(enum err_code want, const char *text)
+{
+	struct auditor *auditor = NULL;
+	err = (struct err){0};
+	assert_int_equal(auditor_open(fixture.app, &auditor, &err), want);
+	if (want == ERR_OK)
+		assert_true(auditor_close(auditor));
+	else if (strstr(err.cause, text) == NULL)
+		fail_msg("\"%s\" lacks \"%s\"", err.cause, text);
+}
+
+/* The last test but for the end: what it plants stays. */
+static void a_log_that_a_checkpoint_contradicts_is_not_signed(void **state)
+{
+	struct audit_head head;
+	uint8_t other[32] = {1};
+	(void)state;
+	try_open(ERR_OK, "");
+	assert_ok(audit_head(fixture.app->store, &head, &err));
+	plant(head.sequence, head.hash);
+	try_open(ERR_OK, "");
+	plant(head.sequence, other);
+	try_open(ERR_CORRUPT, "was changed");
+	plant(head.sequence, head.hash);
+	plant(head.sequence + 1000, head.hash);
+	try_open(ERR_CORRUPT, "cut or rolled back");
+}
+
+static int begin(void **state)
+{
+	(void)state;
+	fixture_begin(&fixture);
+	return 0;
+}
+
+static int end(void **state)
+{
+	(void)state;
+	fixture_end(&fixture);
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(two_admins_do_not_end_each_other),
+	    cmocka_unit_test(who_was_revoked_a_moment_ago_makes_no_identity),
+	    cmocka_unit_test(
+		every_certificate_of_a_revoked_identity_is_revoked),
+	    cmocka_unit_test(asking_again_revokes_what_a_stop_has_left),
+	    cmocka_unit_test(
+		a_caller_shut_in_by_a_quarantine_does_not_lift_it),
+	    cmocka_unit_test(a_log_that_a_checkpoint_contradicts_is_not_signed),
+	};
+	return cmocka_run_group_tests(tests, begin, end);
+}
