@@ -64,6 +64,17 @@ static enum err_code expect_witness(const struct options *options,
 	return path == NULL ? ERR_OK : auditlog_expect(path, verifier, err);
 }
 
+/* Without one, no entries at all would pass for the whole log. */
+static enum err_code expect_any(
+    const struct verifier *verifier, const char *where, struct err *err)
+{
+	if (verifier_covered(verifier) > 0)
+		return ERR_OK;
+	return err_fail(err, ERR_CORRUPT,
+	    "%.160s has no checkpoint: nothing shows which entries were logged",
+	    where);
+}
+
 /* ---- an export, or the file of a witness ---- */
 
 static enum err_code trust_file(const struct options *options,
@@ -89,6 +100,7 @@ static enum err_code verify_files(const struct options *options,
 	enum err_code code;
 
 	if ((code = auditlog_expect(checkpoints, verifier, err)) != ERR_OK ||
+	    (code = expect_any(verifier, checkpoints, err)) != ERR_OK ||
 	    (code = expect_witness(options, verifier, err)) != ERR_OK ||
 	    (code = auditlog_follow(entries, verifier, NULL, err)) != ERR_OK)
 		return code;
@@ -215,9 +227,13 @@ static enum err_code check_signed(const struct options *options,
 	pem_put(&pem, "PUBLIC KEY", buf_bytes(&spki));
 	if ((code = trust(options, verifier, buf_bytes(&pem), err)) !=
 		ERR_OK ||
-	    (code = check_all_kept(store, verifier, err)) != ERR_OK ||
-	    witness == NULL)
+	    (code = check_all_kept(store, verifier, err)) != ERR_OK)
 		return code;
+	if (options_has(options, "key") &&
+	    (code = expect_any(verifier, "the store", err)) != ERR_OK)
+		return code;
+	if (witness == NULL)
+		return ERR_OK;
 	return auditlog_read(witness, check_line, &check, NULL, err);
 }
 

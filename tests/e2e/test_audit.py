@@ -471,6 +471,19 @@ def test_an_export_cut_back_as_a_whole_is_found_by_the_witness(
     assert done.code == 1 and f"entry {first + 1} is missing" in done.err
 
 
+@pytest.mark.parametrize("emptied", [
+    ("checkpoints.jsonl",), ("checkpoints.jsonl", "entries.jsonl")])
+def test_an_export_without_checkpoints_shows_nothing(
+        export, tmp_path, emptied):
+    copy = tmp_path / "copy"
+    shutil.copytree(export[0], copy)
+    for name in emptied:
+        (copy / name).write_text("")
+    done = offline(copy)
+    assert done.code != 0
+    assert "no checkpoint" in done.err
+
+
 def test_a_witness_file_verifies_by_itself(export, world):
     folder, _, last = export
     world.witnessed(last)
