@@ -10,6 +10,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "ca/notary.h"
 #include "store/audit_json.h"
 #include "store/key.h"
@@ -145,6 +146,12 @@ static enum err_code sign_head(struct auditor *auditor, struct err *err)
 	    (code = audit_head(auditor->app->store, &head, err)) != ERR_OK ||
 	    head.sequence == atomic_load(&auditor->covered))
 		return code;
+	/* Never a second, shorter history under the same key. */
+	if (head.sequence < atomic_load(&auditor->covered))
+		return err_fail(err, ERR_CORRUPT,
+		    "the audit log ends at entry %llu, and a checkpoint covers "
+		    "%llu", (unsigned long long)head.sequence,
+		    (unsigned long long)atomic_load(&auditor->covered));
 	if ((code = notary_sign(auditor->notary, &head, &text, err)) !=
 		ERR_OK ||
 	    (code = keep(auditor, &head, buf_bytes(&text), err)) != ERR_OK)
@@ -282,10 +289,16 @@ static enum err_code tell_next(
 	/* Of a file that a crash has cut, entries may be ahead. */
 	uint64_t least = at->entries > at->checkpoint ? at->entries
 						     : at->checkpoint + 1;
+	uint64_t covered = atomic_load(&watcher->auditor->covered);
 	struct checkpoint next;
 	OWNED_BUF(text);
 	enum err_code code =
 	    checkpoint_find(store, least, &text, more_out, err);
+	if (code == ERR_OK && !*more_out && at->checkpoint < covered)
+		return err_fail(err, ERR_CORRUPT,
+		    "it has audit entry %llu, and the checkpoints end at %llu",
+		    (unsigned long long)at->entries,
+		    (unsigned long long)covered);
 	if (code != ERR_OK || !*more_out)
 		return code;
 	if (!checkpoint_parse(buf_bytes(&text), &next, NULL))
@@ -361,6 +374,30 @@ enum err_code auditor_check(
 	return ERR_OK;
 }
 
+/* What was signed once is not signed otherwise: LAST must be of this log. */
+static enum err_code check_last(struct store *store,
+    const struct checkpoint *last, struct err *err)
+{
+	struct audit_head head;
+	uint8_t root[32];
+	enum err_code code = audit_head(store, &head, err);
+	if (code != ERR_OK)
+		return code;
+	if (last->size > head.sequence)
+		return err_fail(err, ERR_CORRUPT,
+		    "the audit log was cut or rolled back: it ends at entry "
+		    "%llu, and a checkpoint in the store covers %llu",
+		    (unsigned long long)head.sequence,
+		    (unsigned long long)last->size);
+	code = audit_root(store, last->size, root, err);
+	if (code == ERR_OK && memcmp(root, last->root, sizeof(root)) != 0)
+		return err_fail(err, ERR_CORRUPT,
+		    "the audit log was changed: its first %llu entries are not "
+		    "those that a checkpoint in the store covers",
+		    (unsigned long long)last->size);
+	return code;
+}
+
 /* What the last checkpoint in the store covers. */
 static enum err_code load_covered(struct auditor *auditor, struct err *err)
 {
@@ -374,6 +411,9 @@ static enum err_code load_covered(struct auditor *auditor, struct err *err)
 	if (!checkpoint_parse(buf_bytes(&text), &last, NULL))
 		return err_fail(
 		    err, ERR_CORRUPT, "a kept checkpoint does not decode");
+	code = check_last(auditor->app->store, &last, err);
+	if (code != ERR_OK)
+		return code;
 	atomic_store(&auditor->covered, last.size);
 	atomic_store(&auditor->time_ms, last.time_ms);
 	return ERR_OK;
@@ -403,9 +443,11 @@ static void dispose(struct auditor *auditor)
 }
 
 /* A thread that cannot be had ends the program: at start, and nothing is lost. */
-static void start(pthread_t *thread, void *(*run)(void *), void *arg)
+static void start(
+    pthread_t *thread, const char *name, void *(*run)(void *), void *arg)
 {
-	if (pthread_create(thread, NULL, run, arg) != 0)
+	struct err err = {0};
+	if (thread_start(thread, name, run, arg, &err) != ERR_OK)
 		abort();
 }
 
@@ -431,9 +473,9 @@ enum err_code auditor_open(
 		dispose(auditor);
 		return code;
 	}
-	start(&auditor->signer, sign, auditor);
+	start(&auditor->signer, "auditor", sign, auditor);
 	for (unsigned i = 0; i < auditor->count; i++)
-		start(&auditor->watchers[i].thread, watch,
+		start(&auditor->watchers[i].thread, "witness", watch,
 		    &auditor->watchers[i]);
 	*auditor_out = auditor;
 	return ERR_OK;

@@ -116,8 +116,13 @@ enum err_code handle_cluster_quarantine(struct exchange *x, struct err *err)
 	return run_change(x, &change, err);
 }
 
+/* Whom a quarantine shuts in does not end it. */
 enum err_code handle_cluster_release(struct exchange *x, struct err *err)
 {
+	if (x->caller.cluster != NULL)
+		return err_refuse(err, ERR_FORBIDDEN,
+		    "A caller bound to a cluster does not lift its quarantine; "
+		    "one bound to none does");
 	const struct change change = {
 	    .action = "cluster.release",
 	    .sets_quarantine = true,

@@ -95,14 +95,26 @@ static char *join_roles(const struct identity *identity)
 	return buf_to_str(&text);
 }
 
+/* Who was revoked makes nobody, and revokes nobody: not even in the moment between
+ * being identified and the commit, or two could end each other. */
+static void require_caller(const struct exchange *x, struct batch *batch)
+{
+	if (x->identity != NULL)
+		identity_require(batch, x->identity);
+	if (x->certificate != NULL)
+		certificate_require(batch, x->certificate);
+}
+
 static enum err_code create(struct exchange *x, const struct wish *wish,
     struct identity **identity_out, struct secret **text_out, struct err *err)
 {
 	OWNED(cluster) cluster = NULL;
 	OWNED(policy_set) policies = app_policies(x->app);
 	OWNED(batch) batch = batch_new();
-	enum err_code code = identity_create(batch, policy_set_roles(policies),
-	    &wish->request, identity_out, text_out, err);
+	enum err_code code = authn_still_holds(x, err);
+	if (code == ERR_OK)
+		code = identity_create(batch, policy_set_roles(policies),
+		    &wish->request, identity_out, text_out, err);
 	if (code == ERR_OK && wish->request.cluster != NULL)
 		code = api_get_active(
 		    x, wish->request.cluster, &cluster, err);
@@ -110,6 +122,7 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		return code;
 	if (cluster != NULL)
 		cluster_require(batch, cluster);
+	require_caller(x, batch);
 	OWNED_STR(object) = object_of(*identity_out);
 	OWNED_STR(roles) = join_roles(*identity_out);
 	trail_add(x, batch,
@@ -277,17 +290,9 @@ static enum err_code check_other(const struct exchange *x,
 	    "An identity does not revoke itself; another admin does");
 }
 
-/* The identity and its certificates in one commit. */
-static enum err_code end_identity(struct exchange *x,
-    const struct identity *identity, struct err *err)
+static void add_end(const struct exchange *x, struct batch *batch,
+    const struct identity *identity)
 {
-	OWNED_HOLDING(holding);
-	OWNED(batch) batch = batch_new();
-	enum err_code code = read_holding(x, identity, &holding, err);
-	for (size_t i = 0; code == ERR_OK && i < holding.count; i++)
-		code = add_revocation(x, batch, holding.items[i], err);
-	if (code != ERR_OK)
-		return code;
 	OWNED_STR(object) = object_of(identity);
 	identity_revoke(batch, identity);
 	trail_add(x, batch,
@@ -295,6 +300,27 @@ static enum err_code end_identity(struct exchange *x,
 		.cluster = identity->cluster,
 		.object = object,
 		.rule = "identity.revoke"});
+}
+
+/* The identity and its certificates in one commit; of one that is revoked, those
+ * that are left: made while it was, beyond what a commit takes, or by a server
+ * that stopped before it withdrew them. */
+static enum err_code end_identity(struct exchange *x,
+    const struct identity *identity, bool *more_out, struct err *err)
+{
+	OWNED_HOLDING(holding);
+	OWNED(batch) batch = batch_new();
+	enum err_code code = read_holding(x, identity, &holding, err);
+	*more_out = holding.count >= IDENTITY_CERTIFICATES_MAX;
+	for (size_t i = 0; code == ERR_OK && i < holding.count; i++)
+		code = add_revocation(x, batch, holding.items[i], err);
+	if (code != ERR_OK)
+		return code;
+	if (identity->revoked == 0)
+		add_end(x, batch, identity);
+	else if (holding.count == 0)
+		return ERR_OK;
+	require_caller(x, batch);
 	code = store_commit(x->app->store, batch, err);
 	if (code != ERR_OK)
 		return code;
@@ -305,15 +331,27 @@ static enum err_code end_identity(struct exchange *x,
 	return ERR_OK;
 }
 
-static enum err_code revoke_once(struct exchange *x, struct err *err)
+static enum err_code revoke_once(
+    struct exchange *x, bool *more_out, struct err *err)
 {
 	OWNED(identity) identity = NULL;
-	enum err_code code = get(x, &identity, err);
+	enum err_code code = authn_still_holds(x, err);
+	if (code == ERR_OK)
+		code = get(x, &identity, err);
 	if (code == ERR_OK)
 		code = check_other(x, identity, err);
-	if (code != ERR_OK || identity->revoked != 0)
-		return code;
-	return end_identity(x, identity, err);
+	return code == ERR_OK ? end_identity(x, identity, more_out, err) : code;
+}
+
+/* Ends: from the first commit on no certificate is added. */
+static enum err_code revoke_all(struct exchange *x, struct err *err)
+{
+	bool more = false;
+	enum err_code code;
+	do
+		code = revoke_once(x, &more, err);
+	while (code == ERR_OK && more);
+	return code;
 }
 
 enum err_code handle_identity_revoke(struct exchange *x, struct err *err)
@@ -322,7 +360,7 @@ enum err_code handle_identity_revoke(struct exchange *x, struct err *err)
 	unsigned attempt = 0;
 	enum err_code code;
 	do
-		code = revoke_once(x, err);
+		code = revoke_all(x, err);
 	while (api_again(code, &attempt));
 	if (code == ERR_OK)
 		code = get(x, &identity, err);
