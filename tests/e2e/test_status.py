@@ -454,7 +454,7 @@ def test_the_operations_listener_tells_health_and_readiness(shared, admin):
     ready = shared.get_ops("/readyz")
     assert ready.status == 200
     assert ready.json == {"ready": True, "server": "ok", "store": "ok",
-                          "hsm": "ok", "crl": "ok"}
+                          "hsm": "ok", "crl": "ok", "audit": "ok"}
     for path in ("/", "/healthz/", "/debug", "/metrics?x=1", "/api/v1/status"):
         assert shared.get_ops(path).status == 404, path
     for path in ("/healthz", "/readyz", "/metrics"):
