@@ -256,6 +256,15 @@ enum err_code authn_still_holds(const struct exchange *x, struct err *err)
 	    "the client certificate is not accepted");
 }
 
+void authn_require(const struct exchange *x, struct batch *batch)
+{
+	if (x->certificate != NULL)
+		certificate_require(batch, x->certificate);
+	/* As there: a code's own request changes its identity. */
+	if (x->identity != NULL && x->caller.kind != CALLER_CODE)
+		identity_require(batch, x->identity);
+}
+
 enum err_code authn_may(struct exchange *x, enum permission action,
     const struct object *object, struct err *err)
 {

@@ -29,6 +29,9 @@ bool authn_is_newcomer(const struct credentials *credentials);
  * Errors: ERR_UNAUTHENTICATED; those of the store. */
 MUST_CHECK enum err_code authn_still_holds(
     const struct exchange *x, struct err *err);
+/* Makes BATCH depend on what authn_still_holds() looks at: for what must not
+ * happen after a revocation was acknowledged.  After a conflict, ask it again. */
+void authn_require(const struct exchange *x, struct batch *batch);
 /* The one answer to a token or code that is good no longer. */
 MUST_CHECK enum err_code authn_refuse_bearer(const struct exchange *x,
     const char *kind, const char *why, struct err *err);

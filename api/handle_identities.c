@@ -95,16 +95,6 @@ static char *join_roles(const struct identity *identity)
 	return buf_to_str(&text);
 }
 
-/* Who was revoked makes nobody, and revokes nobody: not even in the moment between
- * being identified and the commit, or two could end each other. */
-static void require_caller(const struct exchange *x, struct batch *batch)
-{
-	if (x->identity != NULL)
-		identity_require(batch, x->identity);
-	if (x->certificate != NULL)
-		certificate_require(batch, x->certificate);
-}
-
 static enum err_code create(struct exchange *x, const struct wish *wish,
     struct identity **identity_out, struct secret **text_out, struct err *err)
 {
@@ -122,7 +112,7 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		return code;
 	if (cluster != NULL)
 		cluster_require(batch, cluster);
-	require_caller(x, batch);
+	authn_require(x, batch);
 	OWNED_STR(object) = object_of(*identity_out);
 	OWNED_STR(roles) = join_roles(*identity_out);
 	trail_add(x, batch,
@@ -320,7 +310,8 @@ static enum err_code end_identity(struct exchange *x,
 		add_end(x, batch, identity);
 	else if (holding.count == 0)
 		return ERR_OK;
-	require_caller(x, batch);
+	/* Or two could end each other. */
+	authn_require(x, batch);
 	code = store_commit(x->app->store, batch, err);
 	if (code != ERR_OK)
 		return code;

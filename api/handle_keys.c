@@ -4,6 +4,7 @@
 #include <string.h>
 #include <openssl/evp.h>
 #include "api/api.h"
+#include "api/authn.h"
 #include "api/body.h"
 #include "api/metrics.h"
 #include "api/trail.h"
@@ -170,8 +171,8 @@ static enum err_code check_use(const struct exchange *x,
 	return code;
 }
 
-/* Committed only while the cluster is as it was read: nothing is answered that
- * was used after a quarantine or retirement. */
+/* Committed only while cluster and caller are as they were read: nothing is
+ * answered that was used after a quarantine, retirement or revocation. */
 static enum err_code try_commit_use(const struct exchange *x,
     const struct cluster *cluster, const struct audit_entry *entry,
     struct err *err)
@@ -179,6 +180,7 @@ static enum err_code try_commit_use(const struct exchange *x,
 	OWNED(batch) batch = batch_new();
 	trail_add(x, batch, entry);
 	cluster_require(batch, cluster);
+	authn_require(x, batch);
 	return store_commit(x->app->store, batch, err);
 }
 
@@ -189,7 +191,9 @@ static enum err_code commit_use(const struct exchange *x,
 	enum err_code code = try_commit_use(x, *cluster, entry, err);
 	while (api_again(code, &tries)) {
 		cluster_free(GIVE(*cluster));
-		code = api_active_cluster(x, cluster, err);
+		code = authn_still_holds(x, err);
+		if (code == ERR_OK)
+			code = api_active_cluster(x, cluster, err);
 		if (code == ERR_OK)
 			code = try_commit_use(x, *cluster, entry, err);
 	}

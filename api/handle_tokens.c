@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 #include "api/api.h"
+#include "api/authn.h"
 #include "api/body.h"
 #include "api/trail.h"
 #include "api/view.h"
@@ -68,7 +69,9 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 {
 	OWNED(cluster) cluster = NULL;
 	OWNED(batch) batch = batch_new();
-	enum err_code code = api_active_cluster(x, &cluster, err);
+	enum err_code code = authn_still_holds(x, err);
+	if (code == ERR_OK)
+		code = api_active_cluster(x, &cluster, err);
 	if (code == ERR_OK)
 		code = check_profiles(x, cluster, &wish->profiles, err);
 	if (code != ERR_OK)
@@ -88,6 +91,7 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		return code;
 	OWNED_STR(object) = object_of(*token_out);
 	cluster_require(batch, cluster);
+	authn_require(x, batch);
 	trail_add(x, batch,
 	    &(struct audit_entry){
 		.action = "token.create", .object = object});
