@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -74,9 +75,12 @@ static bool drop_capabilities(void)
 	    _LINUX_CAPABILITY_VERSION_3, 0};
 	const struct __user_cap_data_struct none[2] = {{0, 0, 0}};
 
+	/* Becoming somebody else has set again whether a core may be made to
+	 * what the system says (fs.suid_dumpable). */
 	return prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) == 0 &&
 	    syscall(SYS_capset, &header, none) == 0 &&
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0;
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) == 0;
 }
 
 enum err_code sandbox_drop(const char *user, struct err *err)
@@ -123,10 +127,10 @@ static const int allowed[] = {
     NR(copy_file_range), NR(sendfile), NR(sendfile64), NR(getxattr),
     NR(lgetxattr), NR(fgetxattr), NR(listxattr), NR(inotify_init1),
     NR(inotify_add_watch), NR(inotify_rm_watch),
-    /* Memory; mmap and mprotect have rules of their own. */
+    /* Memory; mmap, mprotect and shmat have rules of their own. */
     NR(brk), NR(munmap), NR(mremap), NR(madvise), NR(msync), NR(mlock),
     NR(mlock2), NR(munlock), NR(mincore), NR(membarrier), NR(shmget),
-    NR(shmat), NR(shmdt), NR(shmctl), NR(semget), NR(semop), NR(semctl),
+    NR(shmdt), NR(shmctl), NR(semget), NR(semop), NR(semctl),
     NR(semtimedop),
     /* This process and its threads. */
     NR(exit), NR(exit_group), NR(getpid), NR(gettid), NR(getppid),
@@ -203,6 +207,8 @@ static int add_memory(scmp_filter_ctx filter)
 	}
 	failed |= allow_if(filter, NR(mprotect),
 	    SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0));
+	failed |= allow_if(filter, NR(shmat),
+	    SCMP_A2(SCMP_CMP_MASKED_EQ, SHM_EXEC, 0));
 	return failed;
 }
 
@@ -225,6 +231,25 @@ static int add_threads(scmp_filter_ctx filter)
 	return failed;
 }
 
+/*
+ * All of prctl() but one.  The kernel looks at the lower half of the argument, the
+ * filter's SCMP_CMP_NE at all of it: so each bit is compared, and one that differs
+ * will do.
+ */
+static int add_prctl(scmp_filter_ctx filter)
+{
+	int failed = 0;
+
+	for (unsigned bit = 0; bit < 32; bit++) {
+		const scmp_datum_t mask = (scmp_datum_t)1 << bit;
+
+		failed |= allow_if(filter, NR(prctl),
+		    SCMP_A0(SCMP_CMP_MASKED_EQ, mask,
+			mask & ~(scmp_datum_t)PR_SET_DUMPABLE));
+	}
+	return failed;
+}
+
 static int add_rules(scmp_filter_ctx filter, enum sandbox_net net)
 {
 	int failed = 0;
@@ -234,8 +259,7 @@ static int add_rules(scmp_filter_ctx filter, enum sandbox_net net)
 	failed |= add_sockets(filter, net);
 	failed |= add_memory(filter);
 	failed |= add_threads(filter);
-	failed |= allow_if(filter, NR(prctl),
-	    SCMP_A0(SCMP_CMP_NE, PR_SET_DUMPABLE, 0));
+	failed |= add_prctl(filter);
 	return failed;
 }
 
@@ -261,6 +285,8 @@ static void on_refused(int signal, siginfo_t *info, void *context)
 	int errno_before = errno;
 
 	(void)signal;
+	if (info->si_code <= 0)
+		return;	/* a process sent it: there is no call to answer */
 	LOG(ERROR, "system call refused", LOG_NUM("number", info->si_syscall));
 	if (!set_result(context, -EPERM))
 		_exit(126);

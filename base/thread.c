@@ -4,6 +4,11 @@
 #include <signal.h>
 #include <string.h>
 
+/* What a call or an instruction of the thread itself raises; blocked, these end the
+ * process before a handler could tell what it was. */
+static const int own_faults[] = {
+    SIGSYS, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP};
+
 enum err_code thread_start(pthread_t *thread, const char *name,
     void *(*run)(void *arg), void *arg, struct err *err)
 {
@@ -11,6 +16,8 @@ enum err_code thread_start(pthread_t *thread, const char *name,
 	int failed;
 
 	sigfillset(&all);
+	for (size_t i = 0; i < ARRAY_LEN(own_faults); i++)
+		sigdelset(&all, own_faults[i]);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	failed = pthread_create(thread, NULL, run, arg);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Threads of a program: named, as ps and debuggers show them, and left alone by
- * signals, which are for the thread that knows what to do. */
+ * signals, which are for the thread that knows what to do; but not by those that
+ * its own faults and refused system calls raise. */
 #ifndef BASE_THREAD_H
 #define BASE_THREAD_H
 

@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
+#include <sys/shm.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 #include "base/log.h"
 #include "base/sandbox.h"
+#include "base/thread.h"
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SANITIZED 1	/* their own threads trace and are made otherwise */
@@ -63,6 +65,24 @@ static bool reads_another_process(void)
 static bool becomes_dumpable(void)
 {
 	return prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
+}
+
+/* The kernel looks at the lower half of the argument. */
+static bool becomes_dumpable_by_a_wide_number(void)
+{
+	return syscall(SYS_prctl, (1L << 32) | PR_SET_DUMPABLE, 1L, 0L, 0L,
+	    0L) == 0;
+}
+
+static bool shares_memory_to_be_executed(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+	void *page = shmat(id, NULL, SHM_EXEC);
+	int error = errno;
+
+	(void)shmctl(id, IPC_RMID, NULL);
+	errno = error;
+	return id >= 0 && page != (void *)-1;
 }
 
 static bool maps_what_it_writes_to_be_executed(void)
@@ -113,6 +133,42 @@ static bool starts_threads(void)
 	    pthread_join(thread, NULL) == 0;
 }
 
+static void *execute(void *refused)
+{
+	*(bool *)refused = !executes() && errno == EPERM;
+	return NULL;
+}
+
+static bool goes_on_after_a_refusal_in_a_thread_of_its_own(void)
+{
+	bool refused = false;
+	struct err err = {0};
+	pthread_t thread;
+
+	return thread_start(&thread, "test", execute, &refused, &err) ==
+	    ERR_OK && pthread_join(thread, NULL) == 0 && refused;
+}
+
+/* As by somebody's kill -SYS: no call of ours was refused. */
+static bool is_not_misled_by_a_signal(void)
+{
+	return kill(getpid(), SIGSYS) == 0;
+}
+
+static bool shares_memory(void)
+{
+	int id = shmget(IPC_PRIVATE, 4096, IPC_CREAT | 0600);
+	void *page = shmat(id, NULL, 0);
+
+	return shmctl(id, IPC_RMID, NULL) == 0 && page != (void *)-1;
+}
+
+static bool names_itself(void)
+{
+	return prctl(PR_SET_NAME, "test", 0, 0, 0) == 0 &&
+	    prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) >= 0;
+}
+
 static bool uses_files(void)
 {
 	char path[] = "/tmp/signet-sandbox-XXXXXX";
@@ -158,6 +214,8 @@ static void the_sandbox_refuses_what_no_program_of_ours_does(void **state)
 	} calls[] = {{executes, true}, {executes_a_descriptor, true},
 	    {forks, false}, {traces, false}, {reads_another_process, true},
 	    {becomes_dumpable, true},
+	    {becomes_dumpable_by_a_wide_number, true},
+	    {shares_memory_to_be_executed, true},
 	    {maps_what_it_writes_to_be_executed, true},
 	    {makes_memory_executable, true}, {mounts, true},
 	    {has_raw_packets, true}};
@@ -175,7 +233,9 @@ static void the_sandbox_refuses_what_no_program_of_ours_does(void **state)
 static void the_sandbox_leaves_threads_files_and_local_sockets(void **state)
 {
 	bool (*const calls[])(void) = {starts_threads, uses_files,
-	    has_local_sockets, maps_a_library};
+	    has_local_sockets, maps_a_library, shares_memory, names_itself,
+	    goes_on_after_a_refusal_in_a_thread_of_its_own,
+	    is_not_misled_by_a_signal};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_LEN(calls); i++)
@@ -268,6 +328,8 @@ static int try_drop(const char *user, bool root)
 		return 2;
 	if (root && status_of("CapBnd:") != 0)
 		return 3;
+	if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0)
+		return 5;
 	if (user == NULL)
 		return 0;
 	if (geteuid() == 0 || getegid() == 0 || setuid(0) == 0 ||
