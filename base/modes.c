@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include "base/text.h"
 
 #define SOFTHSM_CONF_MAX 65536
+#define LINKS_MAX 40	/* as the kernel */
 
 static const struct {
 	mode_t forbidden;
@@ -56,12 +58,15 @@ static enum err_code check_owner(
 	    path, (unsigned)st->st_uid, (unsigned)geteuid(), path);
 }
 
-static enum err_code check_folder_above(const char *path, struct err *err)
+/* Who owns a folder replaces what is in it, whatever its mode. */
+static enum err_code check_folder(const char *path, struct err *err)
 {
 	const char *who, *mend;
 	struct stat st;
 	enum err_code code = look(path, &st, err);
 
+	if (code == ERR_OK)
+		code = check_owner(path, &st, err);
 	if (code != ERR_OK || (st.st_mode & S_ISVTX) != 0)
 		return code;
 	if ((st.st_mode & S_IWOTH) != 0)
@@ -77,18 +82,47 @@ static enum err_code check_folder_above(const char *path, struct err *err)
 	    path, (unsigned)st.st_mode & 07777, who, mend, path);
 }
 
-/* Each folder above PATH, which is absolute and without links, to the root. */
-static enum err_code check_above(const char *path, struct err *err)
+/* Where the link PART leads, with what stands behind it in a path; NULL when PART
+ * is no link. */
+static char *follow(const char *part, const char *rest)
 {
-	OWNED_STR(at) = mem_strdup(path);
-	enum err_code code = ERR_OK;
+	char target[PATH_MAX];
+	ssize_t len = readlink(part, target, sizeof(target) - 1);
 
-	while (code == ERR_OK && strcmp(at, "/") != 0) {
-		char *parent = fs_dirname(at);
+	if (len < 0)
+		return NULL;
+	target[len] = '\0';
+	OWNED_STR(folder) = fs_dirname(part);
+	OWNED_STR(whole) = fs_join(folder, target);
+	return mem_printf("%s%s", whole, rest);
+}
 
-		free(at);
-		at = parent;
-		code = check_folder_above(at, err);
+/* Each folder in which a part of PATH, or of a link on the way, is looked up: who
+ * can replace a link there has as much power as over the file. */
+static enum err_code check_way(const char *path, struct err *err)
+{
+	OWNED_STR(way) = mem_strdup(path);
+	unsigned links = 0;
+	size_t end = 0;	/* of the part that was looked at last */
+	enum err_code code = check_folder("/", err);
+
+	while (code == ERR_OK && way[end + strspn(way + end, "/")] != '\0') {
+		end += strspn(way + end, "/");
+		end += strcspn(way + end, "/");
+		OWNED_STR(part) = mem_printf("%.*s", (int)end, way);
+		char *elsewhere = follow(part, way + end);
+
+		if (elsewhere == NULL) {
+			if (way[end] != '\0')
+				code = check_folder(part, err);
+			continue;
+		}
+		free(way);
+		way = elsewhere;
+		end = 0;
+		if (++links > LINKS_MAX)
+			return err_fail(
+			    err, ERR_IO, "%s: too many links", path);
 	}
 	return code;
 }
@@ -103,12 +137,7 @@ enum err_code modes_check_path(
 		code = modes_check(path, &st, rule, err);
 	if (code == ERR_OK)
 		code = check_owner(path, &st, err);
-	if (code != ERR_OK)
-		return code;
-	OWNED_STR(real) = realpath(path, NULL);
-	if (real == NULL)
-		return err_fail(err, ERR_IO, "resolve %s: %m", path);
-	return check_above(real, err);
+	return code == ERR_OK ? check_way(path, err) : code;
 }
 
 /* ---- What a configuration names ---- */

@@ -22,10 +22,11 @@ MUST_CHECK enum err_code modes_check(const char *path, const struct stat *st,
     enum modes_rule rule, struct err *err);
 
 /*
- * The same of a path, symbolic links followed.  It must belong to root or to the
- * user of this process, and in no folder above it may others put something else
- * in its place: writable by them only where sticky, by a group only when that is
- * root's or ours.  Errors: ERR_NOT_FOUND, ERR_CONFIG.
+ * The same of an absolute path, symbolic links followed.  It must belong to root
+ * or to the user of this process, and in no folder on the way to it, links
+ * included, may others put something else in its place: each must belong to root
+ * or to that user; writable by others only where sticky, by a group only when that
+ * is root's or ours.  Errors: ERR_NOT_FOUND, ERR_CONFIG, ERR_IO.
  */
 MUST_CHECK enum err_code modes_check_path(
     const char *path, enum modes_rule rule, struct err *err);

@@ -223,6 +223,58 @@ static void what_a_link_points_to_is_judged(void **state)
 	    "chmod 600");
 }
 
+static void who_can_replace_a_link_on_the_way_is_judged(void **state)
+{
+	struct place *place = *state;
+	OWNED_STR(open) = fs_join(place->dir, "open");
+	OWNED_STR(pin) = fs_join(place->dir, "pin");
+	OWNED_STR(other) = fs_join(place->dir, "tokens/pin");
+	OWNED_STR(link) = fs_join(open, "pin");
+	struct err err;
+
+	/* pin -> open/pin -> ../tokens/pin */
+	assert_ok(fs_mkdir(open, 0700, &err));
+	assert_int_equal(rename(pin, other), 0);
+	assert_int_equal(symlink("../tokens/pin", link), 0);
+	assert_int_equal(symlink("open/pin", pin), 0);
+	assert_ok(modes_check_path(pin, MODES_SECRET, &err));
+	assert_int_equal(chmod(open, 0707), 0);
+	assert_refused(modes_check_path(pin, MODES_SECRET, &err), ERR_CONFIG,
+	    "chmod o-w");
+	assert_non_null(strstr(err.detail, open));
+	assert_refused(modes_check_path(link, MODES_SECRET, &err), ERR_CONFIG,
+	    "chmod o-w");
+	assert_ok(modes_check_path(other, MODES_SECRET, &err));
+}
+
+static void links_that_lead_round_are_no_file(void **state)
+{
+	struct place *place = *state;
+	OWNED_STR(path) = fs_join(place->dir, "round");
+	struct err err;
+
+	assert_int_equal(symlink("round", path), 0);
+	assert_int_equal(modes_check_path(path, MODES_SECRET, &err), ERR_IO);
+}
+
+static void a_folder_above_of_another_user_is_refused(void **state)
+{
+	struct place *place = *state;
+	struct err err;
+
+	if (geteuid() != 0)
+		skip();
+	assert_int_equal(chown(place->dir, 54321, 0), 0);
+	assert_refused(modes_check_config(place->config, &err), ERR_CONFIG,
+	    "belongs to user 54321");
+	/* Who owns a sticky folder is not bound by that. */
+	assert_int_equal(chmod(place->dir, 01755), 0);
+	assert_refused(modes_check_config(place->config, &err), ERR_CONFIG,
+	    "belongs to user 54321");
+	assert_int_equal(chown(place->dir, 0, 0), 0);
+	assert_ok(modes_check_config(place->config, &err));
+}
+
 static void absence_is_named_for_a_path_and_left_to_others_for_a_configuration(
     void **state)
 {
@@ -244,6 +296,9 @@ int main(void)
 	    PLACE_TEST(a_folder_above_of_a_foreign_group_is_refused),
 	    PLACE_TEST(a_file_of_another_user_is_refused),
 	    PLACE_TEST(what_a_link_points_to_is_judged),
+	    PLACE_TEST(who_can_replace_a_link_on_the_way_is_judged),
+	    PLACE_TEST(links_that_lead_round_are_no_file),
+	    PLACE_TEST(a_folder_above_of_another_user_is_refused),
 	    PLACE_TEST(
 		absence_is_named_for_a_path_and_left_to_others_for_a_configuration),
 	};
