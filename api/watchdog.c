@@ -84,15 +84,21 @@ static bool listeners_react(const struct server *server)
 	return all;
 }
 
-/* Counters that stood still while somebody waited. */
+bool watchdog_moves(
+    const struct store_stats *before, const struct store_stats *now)
+{
+	/* Once the disk has failed, each batch is refused at once: who waits
+	 * now is not who waited then, and what only reads goes on. */
+	return !now->writable || before->waiting == 0 || now->waiting == 0 ||
+	    before->batches != now->batches || before->commits != now->commits;
+}
+
 static bool writer_moves(struct watchdog *watchdog, const struct app *app)
 {
 	const struct store_stats before = watchdog->store;
 
 	store_stats(app->store, &watchdog->store);
-	if (before.waiting == 0 || watchdog->store.waiting == 0 ||
-	    before.batches != watchdog->store.batches ||
-	    before.commits != watchdog->store.commits)
+	if (watchdog_moves(&before, &watchdog->store))
 		return true;
 	LOG(ERROR, "the store's writer stands still",
 	    LOG_NUM("waiting", watchdog->store.waiting));

@@ -10,6 +10,11 @@ struct watchdog {
 	struct store_stats store;
 };
 
+/* Whether the store's writer did something between two looks, or had no need or no
+ * way to: its counters do not stand still while somebody waits. */
+bool watchdog_moves(
+    const struct store_stats *before, const struct store_stats *now);
+
 /*
  * Looks whether each listener takes a connection and answers it within a second
  * or so, the store's writer has written since the last look if anything waited

@@ -23,7 +23,7 @@
 struct spawner {
 	char *path;		/* for messages */
 	pthread_mutex_t lock;	/* one request at a time */
-	int fd;			/* under lock; -1 once it failed */
+	int fd;			/* under lock */
 	pid_t pid;
 };
 
@@ -197,8 +197,7 @@ void spawner_close(struct spawner *spawner)
 {
 	if (spawner == NULL)
 		return;
-	if (spawner->fd >= 0)
-		close(spawner->fd);
+	close(spawner->fd);
 	(void)spawn_reap(spawner->pid, 1000);
 	pthread_mutex_destroy(&spawner->lock);
 	free(spawner->path);
@@ -231,7 +230,7 @@ static bool exchange(struct spawner *spawner, int socket_fd, int log_fd,
 {
 	ssize_t got;
 
-	if (spawner->fd < 0 || !send_order(spawner->fd, socket_fd, log_fd))
+	if (!send_order(spawner->fd, socket_fd, log_fd))
 		return false;
 	do
 		got = recv(spawner->fd, outcome, sizeof(*outcome), 0);

@@ -39,8 +39,11 @@ AC_DEFUN([SIGNET_WARNINGS], [
 
 AC_DEFUN([SIGNET_HARDENING], [
 	HARDEN_CFLAGS= HARDEN_LDFLAGS=
+	# Jumps are checked (branch), returns are not: fibers go from stack to
+	# stack by longjmp(), which a shadow stack takes for an attack, and a
+	# program that says it can do with one may be given one.
 	m4_foreach_w([flag], [-fstack-protector-strong
-		-fstack-clash-protection -fcf-protection=full -fPIE
+		-fstack-clash-protection -fcf-protection=branch -fPIE
 		-fno-strict-overflow -fno-delete-null-pointer-checks
 		-ftrivial-auto-var-init=zero],
 		[SIGNET_TRY_CFLAG([HARDEN_CFLAGS], m4_defn([flag]))])
