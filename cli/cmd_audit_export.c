@@ -189,7 +189,7 @@ static enum err_code run(const struct options *options, struct export *export,
 		ERR_OK)
 		return code;
 	if (export->point.note == NULL || export->point.key == NULL)
-		return err_refuse(err, ERR_UNREACHABLE,
+		return err_fail(err, ERR_UNREACHABLE,
 		    "the server has signed no checkpoint of the audit log yet");
 	if ((code = fs_mkdir(dir, 0700, err)) != ERR_OK ||
 	    (code = settle_key(options, export, err)) != ERR_OK ||

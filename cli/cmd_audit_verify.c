@@ -381,7 +381,7 @@ static enum err_code ask(const struct options *options, struct online *online,
 	if (code != ERR_OK)
 		return code;
 	if (online->point.note == NULL || online->point.key == NULL)
-		return err_refuse(err, ERR_UNREACHABLE,
+		return err_fail(err, ERR_UNREACHABLE,
 		    "the server has signed no checkpoint of the audit log "
 		    "yet: is its token in reach? 'signet status' tells");
 	if ((code = trust(options, online->verifier,

@@ -130,7 +130,7 @@ enum err_code session_settle(
 	    !csr_key_fits(key, buf_bytes(&cert)))
 		return code;
 	if (rename(next, place->key) != 0)
-		return err_refuse(
+		return err_fail(
 		    err, ERR_IO, "%s: cannot become %s: %m", next, place->key);
 	return fs_sync_dir(dir, err);
 }

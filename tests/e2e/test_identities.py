@@ -2,6 +2,7 @@
 """Goal of this test: people and programs get identities by a code that works once,
 may what their roles say and no more, and are nobody from the moment that they
 are revoked, also on a connection that stands."""
+import shutil
 import signal
 
 import pytest
@@ -330,3 +331,13 @@ def test_the_key_of_one_identity_is_not_anothers(world):
     enroll(world, one, request(key))
     assert enroll(world, two, request(key), status=400)["code"] == "bad-key"
     enroll(world, two, request())
+
+
+def test_a_new_key_that_cannot_take_its_place_is_told(world, tmp_path):
+    admin = world.instance.dir / "admin"
+    shutil.copy(admin / "cert.pem", tmp_path / "cert.pem")
+    shutil.copy(admin / "key.pem", tmp_path / "key.pem.next")
+    (tmp_path / "key.pem").mkdir()
+    done = world.instance.run("status", "--cert", tmp_path / "cert.pem",
+                              "--key", tmp_path / "key.pem")
+    assert done.code > 0 and "cannot become" in done.err, done
