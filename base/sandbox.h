@@ -10,8 +10,8 @@
  * Gives up every privilege for good.  Started as root with USER: becomes that
  * user, with its groups.  In every case no capability is left, neither for this
  * program nor for one that it starts, no set-user-ID program gives any back
- * (PR_SET_NO_NEW_PRIVS), and no core is made (PR_SET_DUMPABLE).  Before any thread is started, for capabilities belong
- * to threads.
+ * (PR_SET_NO_NEW_PRIVS), and no core is made (PR_SET_DUMPABLE).  Before any thread
+ * is started, for capabilities belong to threads.
  * Errors: ERR_CONFIG when USER does not exist, or when started as somebody else
  * who is not root; ERR_IO.
  */
