@@ -11,12 +11,15 @@
 
 #define SLOT(link, seq) (&(link)->slots[(seq) % LINK_CALLS_MAX])
 
+/* More than this need not be told apart. */
+#define TURN_MAX_US 1000000
+
 /* Added to the load of a link whose worker has not answered for a tick. */
 #define STALLED (1U << 16)
 
 struct slot {
 	struct call *call;	/* NULL: the caller gave up */
-	int64_t sent_ms;
+	int64_t sent_us;
 	int64_t limit_ms;
 };
 
@@ -39,11 +42,13 @@ struct link {
 	struct buf spare;
 	uint64_t first;
 	uint64_t last;
-	int64_t heard_ms;	/* when the worker last answered */
+	int64_t heard_us;	/* when the worker last answered */
 	uint64_t answered;
 	struct slot slots[LINK_CALLS_MAX];
 
-	_Atomic uint32_t load;	/* written under LOCK, read by anyone */
+	/* Written under LOCK, read by anyone. */
+	_Atomic uint32_t load;
+	_Atomic uint32_t turn_us; /* what one operation takes, lately */
 	struct frame_inbox inbox; /* the supervisor's alone */
 };
 
@@ -73,6 +78,14 @@ void link_free(struct link *link)
 uint32_t link_load(const struct link *link)
 {
 	return atomic_load_explicit(&link->load, memory_order_relaxed);
+}
+
+uint32_t link_backlog_us(const struct link *link)
+{
+	uint64_t backlog = (uint64_t)link_load(link) *
+	    atomic_load_explicit(&link->turn_us, memory_order_relaxed);
+
+	return backlog < UINT32_MAX ? (uint32_t)backlog : UINT32_MAX;
 }
 
 static void publish_load(struct link *link)
@@ -165,7 +178,7 @@ static enum link_submit submit(
 	if (!call_write(call, call->id, &link->out))
 		return LINK_TOO_LONG;
 	*SLOT(link, link->last) =
-	    (struct slot){call, clock_mono_ms(), limit_ms};
+	    (struct slot){call, clock_mono_us(), limit_ms};
 	link->last++;
 	publish_load(link);
 	return LINK_SUBMITTED;
@@ -267,16 +280,39 @@ static bool deliver_all(
 	return state == FRAME_PARTIAL;
 }
 
+/*
+ * What an operation takes, from how long the worker was at the last COUNT.  Waking
+ * it is part of that where there were few, so a smaller figure counts for more.
+ */
+static void note_turns(struct link *link, int64_t began_us, uint64_t count)
+{
+	int64_t now = clock_mono_us();
+	int64_t since = began_us > link->heard_us ? began_us : link->heard_us;
+	int64_t seen = (now - since) / (int64_t)count;
+	int64_t turn = atomic_load_explicit(
+	    &link->turn_us, memory_order_relaxed);
+
+	turn += (seen - turn) / (seen < turn ? 4 : 64);
+	if (seen > turn)
+		turn++;
+	atomic_store_explicit(&link->turn_us,
+	    turn < TURN_MAX_US ? (uint32_t)turn : TURN_MAX_US,
+	    memory_order_relaxed);
+	link->heard_us = now;
+}
+
 static bool take_replies(struct link *link, enum link_end *end_out)
 {
 	struct bells bells = {0};
 	uint64_t first = link->first;
+	int64_t began_us;
 	bool more;
 
 	pthread_mutex_lock(&link->lock);
+	began_us = SLOT(link, first)->sent_us;
 	more = deliver_all(link, &bells, end_out);
 	if (link->first != first) {
-		link->heard_ms = clock_mono_ms();
+		note_turns(link, began_us, link->first - first);
 		link->stalled = false;
 	}
 	publish_load(link);
@@ -299,10 +335,10 @@ static bool is_hung(struct link *link)
 
 	pthread_mutex_lock(&link->lock);
 	if (link->first < link->last) {
-		int64_t since = oldest->sent_ms > link->heard_ms
-		    ? oldest->sent_ms
-		    : link->heard_ms;
-		int64_t waited = clock_mono_ms() - since;
+		int64_t since = oldest->sent_us > link->heard_us
+		    ? oldest->sent_us
+		    : link->heard_us;
+		int64_t waited = (clock_mono_us() - since) / 1000;
 
 		link->stalled = waited >= LINK_TICK_MS;
 		hung = waited >= oldest->limit_ms;

@@ -24,6 +24,8 @@ void link_free(struct link *link);	/* detached */
 /* How busy the link is; one that takes no calls is busiest of all. */
 #define LINK_CLOSED UINT32_MAX
 uint32_t link_load(const struct link *link);
+/* About how long the worker will be at what it has, in microseconds. */
+uint32_t link_backlog_us(const struct link *link);
 
 enum link_submit {
 	LINK_SUBMITTED,

@@ -11,6 +11,11 @@
 
 #define WAITING_MAX 1024
 
+/* A call rather waits so long for a worker that is awake than has another one
+ * woken, so that requests and replies share crossings.  An operation of a device
+ * across a network takes longer, and then calls are spread. */
+#define PACK_US 300
+
 /* When all workers are killed at once, the second try may go to one that is dead
  * already and not yet known to be; the third waits for a new one. */
 #define TRIES 3
@@ -116,6 +121,24 @@ void pool_free(struct pool *pool)
 	free(pool);
 }
 
+/* The busiest of those that are awake and will soon have time; NULL: none. */
+static struct link *soon_free(const struct pool *pool)
+{
+	struct link *found = NULL;
+	uint32_t most = 0;
+
+	for (unsigned i = 0; i < pool->count; i++) {
+		struct link *link = pool->members[i].link;
+		uint32_t backlog = link_backlog_us(link);
+
+		if (backlog > most && backlog < PACK_US) {
+			most = backlog;
+			found = link;
+		}
+	}
+	return found;
+}
+
 static struct link *least_loaded(const struct pool *pool)
 {
 	uint32_t least = LINK_CLOSED;
@@ -192,9 +215,11 @@ static enum err_code submit(struct pool *pool, struct call *call,
     int64_t limit_ms, int64_t deadline, struct err *err)
 {
 	for (;;) {
-		struct link *link = least_loaded(pool);
+		struct link *link = soon_free(pool);
 		enum err_code code;
 
+		if (link == NULL)
+			link = least_loaded(pool);
 		if (link == NULL) {
 			code = await_link(pool, deadline, err);
 			if (code != ERR_OK)

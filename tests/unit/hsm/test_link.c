@@ -262,6 +262,33 @@ static void an_idle_worker_is_not_hung(void **state UNUSED)
 	link_free(rig.link);
 }
 
+static void what_waits_for_a_worker_is_told_by_what_its_calls_took(
+    void **state UNUSED)
+{
+	struct caller callers[3];
+	struct rig rig;
+	uint32_t one;
+
+	rig_open(&rig);
+	rig_serve(&rig);
+	assert_int_equal(link_backlog_us(rig.link), 0);
+	send_call(&rig, &callers[0], LONG_MS);
+	usleep(LINK_TICK_MS * 1000 / 2);
+	reply(&rig, 0, "slow");
+	assert_reply(&callers[0], "slow");
+	assert_int_equal(link_backlog_us(rig.link), 0);
+	send_call(&rig, &callers[1], LONG_MS);
+	one = link_backlog_us(rig.link);
+	/* A sixty-fourth of what the first one took, at least. */
+	assert_true(one >= LINK_TICK_MS * 1000 / 2 / 64);
+	send_call(&rig, &callers[2], LONG_MS);
+	assert_true(link_backlog_us(rig.link) >= 2 * one);
+	link_shut(rig.link);
+	rig_join(&rig);
+	assert_true(link_backlog_us(rig.link) > LINK_TICK_MS * 1000);
+	link_free(rig.link);
+}
+
 static void a_full_link_takes_no_more_until_one_is_answered(
     void **state UNUSED)
 {
@@ -372,6 +399,8 @@ int main(void)
 	    cmocka_unit_test(
 		a_worker_that_dribbles_octets_is_hung_all_the_same),
 	    cmocka_unit_test(an_idle_worker_is_not_hung),
+	    cmocka_unit_test(
+		what_waits_for_a_worker_is_told_by_what_its_calls_took),
 	    cmocka_unit_test(a_full_link_takes_no_more_until_one_is_answered),
 	    cmocka_unit_test(
 		a_reply_that_is_longer_than_it_may_be_ends_the_link),
