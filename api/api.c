@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include "api/approvals.h"
 #include "api/authn.h"
 #include "api/gate.h"
 #include "api/metrics.h"
@@ -155,6 +156,19 @@ static enum err_code api_answer(
 	return code == ERR_OK ? ERR_OK : refuse_later(x, err, later_out);
 }
 
+static enum err_code handle(struct exchange *x, struct err *err)
+{
+	OWNED(approval) spent = NULL;
+	bool run = true;
+	enum err_code code = approvals_admit(x, &spent, &run, err);
+	if (code != ERR_OK || !run)
+		return code;
+	code = x->route->handler(x, err);
+	if (code != ERR_OK && spent != NULL)
+		approvals_give_back(x, spent, err);
+	return code;
+}
+
 static enum err_code api_work(struct exchange *x, struct err *err)
 {
 	enum err_code code;
@@ -164,7 +178,7 @@ static enum err_code api_work(struct exchange *x, struct err *err)
 	} else {
 		code = authn_still_holds(x, err);
 		if (code == ERR_OK)
-			code = x->route->handler(x, err);
+			code = handle(x, err);
 	}
 	if (code != ERR_OK && trail_wants(x, err))
 		trail_refusal(x, err);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/api.h"
+#include "api/approvals.h"
 #include "api/authn.h"
 #include "api/body.h"
 #include "api/metrics.h"
@@ -175,6 +176,26 @@ static enum err_code revoke_one(struct exchange *x, uint8_t reason,
 	metrics_count(METRIC_REVOCATIONS);
 	return certificate_get(
 	    x->app->store, &record->serial, record_out, err);
+}
+
+/* That of an identity which approves ends it as much as its own end does. */
+enum err_code judge_certificate_revoke(
+    struct exchange *x, bool *needed_out, struct err *err)
+{
+	OWNED(certificate) record = NULL;
+	OWNED(identity) identity = NULL;
+	uint8_t reason, id[IDENTITY_ID_SIZE];
+	enum err_code code = read_reason(x, &reason, err);
+	*needed_out = false;
+	if (code == ERR_OK)
+		code = authn_certificate(x, &record, err);
+	if (code != ERR_OK || record->state != CERTIFICATE_VALID ||
+	    !certificate_identity(record, id))
+		return code;
+	code = identity_find(x->app->store, id, &identity, err);
+	if (code == ERR_OK && identity != NULL)
+		*needed_out = approvals_of_approver(x, identity);
+	return code;
 }
 
 enum err_code handle_certificate_revoke(struct exchange *x, struct err *err)

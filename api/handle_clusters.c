@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/api.h"
+#include "api/approvals.h"
 #include "api/authn.h"
 #include "api/body.h"
 #include "api/metrics.h"
@@ -383,6 +384,18 @@ static enum err_code retire(struct exchange *x, struct err *err)
 		code = revoke_tokens(x, err);
 	if (code == ERR_OK)
 		code = revoke_certificates(x, err);
+	return code;
+}
+
+/* What goes on with a retirement that was cut short was consented to before. */
+enum err_code judge_cluster_retire(
+    struct exchange *x, bool *needed_out, struct err *err)
+{
+	OWNED(cluster) cluster = NULL;
+	enum err_code code =
+	    cluster_get(x->app->store, x->params.cluster, &cluster, err);
+	if (code == ERR_OK)
+		*needed_out = cluster->state != CLUSTER_RETIRED;
 	return code;
 }
 

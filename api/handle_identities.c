@@ -3,6 +3,7 @@
  * their certificates stands in handle_enroll.c. */
 #include <string.h>
 #include "api/api.h"
+#include "api/approvals.h"
 #include "api/authn.h"
 #include "api/body.h"
 #include "api/metrics.h"
@@ -122,6 +123,24 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		.rule = "identity.write",
 		.detail = roles});
 	return store_commit(x->app->store, batch, err);
+}
+
+enum err_code judge_identity_create(
+    struct exchange *x, bool *needed_out, struct err *err)
+{
+	__attribute__((cleanup(wish_end))) struct wish wish = {0};
+	OWNED_JSON(json) = NULL;
+	OWNED(identity) identity = NULL;
+	OWNED(secret) text = NULL;
+	OWNED(batch) never = batch_new();
+	OWNED(policy_set) policies = app_policies(x->app);
+	enum err_code code = read_wish(x, &wish, &json, err);
+	if (code == ERR_OK)
+		code = identity_create(never, policy_set_roles(policies),
+		    &wish.request, &identity, &text, err);
+	if (code == ERR_OK)
+		*needed_out = approvals_of_approver(x, identity);
+	return code;
 }
 
 enum err_code handle_identity_create(struct exchange *x, struct err *err)
@@ -342,6 +361,19 @@ static enum err_code revoke_all(struct exchange *x, struct err *err)
 	do
 		code = revoke_once(x, &more, err);
 	while (code == ERR_OK && more);
+	return code;
+}
+
+enum err_code judge_identity_revoke(
+    struct exchange *x, bool *needed_out, struct err *err)
+{
+	OWNED(identity) identity = NULL;
+	enum err_code code = get(x, &identity, err);
+	if (code == ERR_OK)
+		code = check_other(x, identity, err);
+	if (code == ERR_OK)
+		*needed_out = identity->revoked == 0 &&
+		    approvals_of_approver(x, identity);
 	return code;
 }
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "api/approvals.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -184,6 +185,8 @@ static void *maintain(void *arg)
 		900000, false, 0},
 	    {"old requests not pruned", prune, 10000, 60000, false, 0},
 	    {"store not checked", check_store, 60000, 60000, false, 0},
+	    {"approvals not ended", approvals_maintain, 60000, 60000, false,
+		0},
 	    {"quarantines not counted", maintain_count_quarantines, 60000,
 		60000, false, 0},
 	};

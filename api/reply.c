@@ -69,6 +69,8 @@ unsigned reply_status(enum err_code code)
 	switch (code) {
 	case ERR_OK:
 		return MHD_HTTP_OK;
+	case ERR_AWAITING:
+		return MHD_HTTP_ACCEPTED;
 	case ERR_BAD_REQUEST:
 	case ERR_BAD_FIELD:
 	case ERR_BAD_CSR:

@@ -4,7 +4,7 @@
 #define API_ROUTE_H
 
 #include "api/target.h"
-#include "policies/access.h"
+#include "policies/approvers.h"
 
 #define API_PREFIX "/api/v1"
 
@@ -31,6 +31,12 @@ enum {
 #define BODY_CSR (24u * 1024)	/* a request of 16 KiB, escaped as JSON */
 #define BODY_EMPTY 64u		/* nothing to say: "" or "{}" */
 
+/* In the flags: the route's action in approvals.yaml, which then stands between
+ * the caller's permission and the handler (approvals.h).  For routes that are jobs,
+ * and whose body holds no secret: others read it. */
+#define NEEDS_SHIFT 16
+#define NEEDS(action) ((unsigned)GUARDED_##action << NEEDS_SHIFT)
+
 struct exchange;
 typedef enum err_code route_handler(struct exchange *x, struct err *err);
 
@@ -39,7 +45,7 @@ struct route {
 	const char *path;	/* "/clusters/{cluster}/keys/{key}" */
 	enum permission permission;
 	enum route_scope scope;
-	unsigned flags;		/* ROUTE_* */
+	unsigned flags;		/* ROUTE_*, and NEEDS() */
 	size_t body_max;	/* octets */
 	const char *query;	/* names allowed, joined by ',' */
 	route_handler *handler;
@@ -53,6 +59,12 @@ enum {
 	ROUTE_COUNT
 };
 extern const struct route route_table[ROUTE_COUNT];
+
+/* What others must consent to; GUARDED_NONE: nothing. */
+static inline enum guarded_action route_guarded(const struct route *route)
+{
+	return (enum guarded_action)(route->flags >> NEEDS_SHIFT);
+}
 
 /* The parameters of a path; borrowed from the target. */
 struct route_params {

@@ -189,6 +189,78 @@ static void set_pem(json_t *json, const char *key, struct bytes der)
 	view_set_text(json, key, text);
 }
 
+static const char *approval_state_text(const struct approval *approval,
+    const struct approver_rule *rule, unsigned count, int64_t now)
+{
+	switch (approval->state) {
+	case APPROVAL_REJECTED:
+		return "rejected";
+	case APPROVAL_EXECUTED:
+		return "executed";
+	case APPROVAL_EXPIRED:
+		return "expired";
+	case APPROVAL_OPEN:
+		break;
+	}
+	if (!approval_is_open(approval, now))
+		return "expired";
+	return rule == NULL || count >= rule->needed ? "approved" : "pending";
+}
+
+static json_t *view_decision(const struct approval_decision *decision)
+{
+	json_t *json = new_object();
+	view_set_hex(json, "identity", BYTES_OF(decision->identity));
+	view_set_text(json, "name", decision->name);
+	view_set_text(
+	    json, "decision", decision->consents ? "approve" : "reject");
+	view_set_time(json, "time", decision->time);
+	if (decision->reason[0] != '\0')
+		view_set_text(json, "reason", decision->reason);
+	return json;
+}
+
+/* What is to be read by whoever decides. */
+static void view_content(json_t *json, const struct approval *approval)
+{
+	char digest[2 * APPROVAL_DIGEST_SIZE + 1];
+	OWNED_STR(text) = mem_printf("sha256:%s",
+	    hex_write(approval->digest, sizeof(approval->digest), digest));
+	view_set_text(json, "digest", text);
+	view_set_text(json, "action", approval->action);
+	view_set_hex(json, "requester", BYTES_OF(approval->requester));
+	view_set_text(json, "requester_name", approval->requester_name);
+	view_set_opt(json, "cluster", approval->cluster);
+	view_set_text(json, "method", approval->method);
+	view_set_text(json, "path", approval->path);
+	if (approval->body[0] != '\0')
+		view_set(json, "body",
+		    json_loads(approval->body, JSON_DECODE_ANY, NULL));
+}
+
+json_t *view_approval(const struct approval *approval,
+    const struct approver_rule *rule, unsigned count, int64_t now)
+{
+	json_t *json = new_object();
+	json_t *decisions = new_array();
+	view_set_hex(json, "id", BYTES_OF(approval->id));
+	view_set_text(json, "state",
+	    approval_state_text(approval, rule, count, now));
+	view_content(json, approval);
+	view_set(json, "approvals", json_integer(count));
+	view_set(json, "needed",
+	    json_integer(rule == NULL ? 0 : (json_int_t)rule->needed));
+	view_set_time(json, "created", approval->created);
+	view_set_time(json, "expires", approval->expires);
+	if (approval->ended != 0)
+		view_set_time(json, "ended", approval->ended);
+	for (size_t i = 0; i < approval->decisions_count; i++)
+		json_array_append_new(
+		    decisions, view_decision(&approval->decisions[i]));
+	view_set(json, "decisions", decisions);
+	return json;
+}
+
 json_t *view_certificate(
     const struct certificate *certificate, int64_t now, bool with_pem)
 {

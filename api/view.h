@@ -6,6 +6,7 @@
 #include "api/app.h"
 #include "api/reply.h"
 #include "ca/certificate.h"
+#include "policies/approval.h"
 #include "policies/cluster.h"
 #include "policies/identity.h"
 #include "policies/token.h"
@@ -15,6 +16,9 @@
 json_t *view_cluster(const struct cluster *cluster);
 json_t *view_token(const struct token *token);
 json_t *view_identity(const struct identity *identity, int64_t now);
+/* COUNT: consents that hold now; RULE may be NULL. */
+json_t *view_approval(const struct approval *approval,
+    const struct approver_rule *rule, unsigned count, int64_t now);
 /* With the PEM when it is wanted and known. */
 json_t *view_certificate(
     const struct certificate *certificate, int64_t now, bool with_pem);

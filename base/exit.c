@@ -20,6 +20,8 @@ enum exit_code exit_for(enum err_code code)
 	case ERR_FORBIDDEN:
 	case ERR_UNAUTHENTICATED:
 		return EXIT_REFUSED;
+	case ERR_AWAITING:
+		return EXIT_AWAITING;
 	case ERR_CONFIG:
 		return EXIT_NOT_SET_UP;
 	case ERR_BAD_REQUEST:

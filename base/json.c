@@ -266,6 +266,13 @@ void json_put(struct buf *out, const json_t *json)
 		abort();
 }
 
+void json_put_canonical(struct buf *out, const json_t *json)
+{
+	if (json_dump_callback(json, append, out,
+		JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS) != 0)
+		abort();
+}
+
 void json_put_indented(struct buf *out, const json_t *json)
 {
 	if (json_dump_callback(

@@ -47,6 +47,8 @@ MUST_CHECK enum err_code json_read(json_t *object,
 
 /* Compact text, keys in the order they were set, appended to OUT. */
 void json_put(struct buf *out, const json_t *json);
+/* As json_put with sorted keys: equal objects give equal octets. */
+void json_put_canonical(struct buf *out, const json_t *json);
 void json_put_indented(struct buf *out, const json_t *json);
 
 #endif

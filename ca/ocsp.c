@@ -314,6 +314,7 @@ static enum ocsp_result result_of(enum err_code code)
 	case ERR_BAD_CSR:
 	case ERR_BAD_KEY:
 	case ERR_POLICY:
+	case ERR_AWAITING:
 	case ERR_QUARANTINED:
 	case ERR_RATE_LIMITED:
 	case ERR_UNAUTHENTICATED:

@@ -50,6 +50,30 @@ enum err_code call_set_number(json_t *body, const char *field,
 	return ERR_OK;
 }
 
+static const struct column approval_columns[] = {
+    {"approval", "id"},
+    {"state", "state"},
+    {"action", "action"},
+    {"requester", "requester_name"},
+    {"cluster", "cluster"},
+    {"method", "method"},
+    {"path", "path"},
+    {"body", "body"},
+    {"digest", "digest"},
+    {"needed", "needed"},
+    {"approvals", "approvals"},
+    {"created", "created"},
+    {"expires", "expires"},
+    {"ended", "ended"},
+    {"decisions", "decisions"},
+    {0},
+};
+
+void call_print_approval(const struct options *options, const json_t *approval)
+{
+	output_object(approval, approval_columns, session_wants_json(options));
+}
+
 int call_object(const struct options *options, const char *method,
     const char *path, const json_t *body, const struct column *columns)
 {
@@ -62,6 +86,8 @@ int call_object(const struct options *options, const char *method,
 		code = client_call(client, method, path, body, &answer, &err);
 	if (code == ERR_OK)
 		output_object(answer, columns, session_wants_json(options));
+	if (code == ERR_AWAITING)
+		call_print_approval(options, answer);
 	return session_end(options, code, &err);
 }
 

@@ -18,8 +18,11 @@ void call_set_texts(json_t *body, const char *field,
 MUST_CHECK enum err_code call_set_number(json_t *body, const char *field,
     const struct options *options, const char *option, struct err *err);
 
-/* Calls and prints one object, or the list of all pages; gives the exit code.
- */
+/* Prints an approval, whole. */
+void call_print_approval(const struct options *options, const json_t *approval);
+
+/* Calls and prints one object, or the list of all pages; gives the exit code.  What
+ * waits for approval is printed instead, as the approval that it is. */
 int call_object(const struct options *options, const char *method,
     const char *path, const json_t *body, const struct column *columns);
 int call_list(const struct options *options, const char *path,

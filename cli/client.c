@@ -12,6 +12,7 @@
 
 #include "base/text.h"
 
+#define HTTP_ACCEPTED 202	/* RFC 9110 15.3.3 */
 #define ANSWER_MAX ((size_t)16 * 1024 * 1024)
 #define ANSWER_USUAL ((size_t)16 * 1024)
 #define PAGES_MAX 10000
@@ -220,6 +221,23 @@ static enum err_code server_said(
 	    request == NULL ? "unknown" : request);
 }
 
+/* Whoever asked comes again with the same request. */
+static enum err_code awaiting(const json_t *approval, struct err *err)
+{
+	const char *id = json_string_value(json_object_get(approval, "id"));
+	const char *until =
+	    json_string_value(json_object_get(approval, "expires"));
+	json_int_t missing =
+	    json_integer_value(json_object_get(approval, "needed")) -
+	    json_integer_value(json_object_get(approval, "approvals"));
+
+	return err_refuse(err, ERR_AWAITING,
+	    "%s wants %d more approval%s; then give the same command again, "
+	    "before %s", id == NULL ? "request" : err_quote_str(id),
+	    (int)missing, missing == 1 ? "" : "s",
+	    until == NULL ? "it expires" : err_quote_str(until));
+}
+
 /* Sends, and leaves status and body. */
 static enum err_code exchange(struct client *client, const char *method,
     const char *path, const struct buf *body, struct answer *answer,
@@ -285,9 +303,10 @@ enum err_code client_call(struct client *client, const char *method,
 		return err_fail(err, ERR_INTERNAL,
 		    "%s answered with something that is not JSON",
 		    client->base);
+	code = status == HTTP_ACCEPTED ? awaiting(json, err) : ERR_OK;
 	if (answer_out != NULL)
 		*answer_out = GIVE(json);
-	return ERR_OK;
+	return code;
 }
 
 /* One page appended to ITEMS; *next is the cursor of the one behind it. */

@@ -29,7 +29,8 @@ DEFINE_CLEANUP(client, client_close)
  * Calls METHOD on PATH ("/clusters/…", already percent-encoded) below /api/v1.
  * BODY and ANSWER_OUT may be NULL.  The caller owns *answer_out.
  * Errors: what the server said, with its detail and request id, under the
- * code of its slug; ERR_UNREACHABLE when there was no answer.
+ * code of its slug; ERR_UNREACHABLE when there was no answer; ERR_AWAITING when
+ * others must consent first, and *answer_out is then the approval.
  */
 MUST_CHECK enum err_code client_call(struct client *client, const char *method,
     const char *path, const json_t *body, json_t **answer_out, struct err *err);

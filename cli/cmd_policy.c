@@ -47,12 +47,13 @@ int policy_show_run(const struct options *options)
 
 const struct option_spec policy_check_options[] = {{0}};
 
-/* The file of roles stands beside the policies, under its one name. */
+/* The files of roles and approvals stand beside the policies, under their names. */
 static enum err_code check_file(
     const char *path, struct buf *text, struct err *err)
 {
 	OWNED(policy) policy = NULL;
 	OWNED(role_set) roles = NULL;
+	OWNED(approver_rules) rules = NULL;
 	const char *slash = strrchr(path, '/');
 	const char *base = slash == NULL ? path : slash + 1;
 	enum err_code code;
@@ -61,6 +62,17 @@ static enum err_code check_file(
 		code = role_set_load(path, &roles, err);
 		if (code == ERR_OK)
 			role_set_print(roles, text);
+		return code;
+	}
+	if (strcmp(base, APPROVALS_FILE) == 0 && fs_exists(path)) {
+		OWNED_STR(dir) = mem_strndup(path, (size_t)(base - path));
+		OWNED_STR(beside) = mem_printf("%s%s", dir, ROLES_FILE);
+
+		code = role_set_load(beside, &roles, err);
+		if (code == ERR_OK)
+			code = approver_rules_load(path, roles, &rules, err);
+		if (code == ERR_OK)
+			approver_rules_print(rules, text);
 		return code;
 	}
 	code = policy_load(path, &policy, err);

@@ -61,6 +61,11 @@ COMMAND(policy_list);
 COMMAND(policy_show);
 COMMAND(policy_check);
 
+COMMAND(approval_list);
+COMMAND(approval_show);
+COMMAND(approval_approve);
+COMMAND(approval_reject);
+
 COMMAND(audit_list);
 COMMAND(audit_verify);
 COMMAND(audit_export);

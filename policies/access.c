@@ -29,6 +29,8 @@ static const char *const permission_names[] = {
 	[PERM_IDENTITY_ENROLL] = "identity.enroll",
 	[PERM_IDENTITY_RENEW] = "identity.renew",
 	[PERM_SERVICE_REVOKE] = "service.revoke",
+	[PERM_APPROVAL_READ] = "approval.read",
+	[PERM_APPROVAL_DECIDE] = "approval.decide",
 };
 _Static_assert(ARRAY_LEN(permission_names) == PERM_COUNT, "a name for each");
 
@@ -38,7 +40,9 @@ _Static_assert(PERM_COUNT <= 64, "a bit for each");
 #define READING                                                                \
 	(BIT(CLUSTER_READ) | BIT(TOKEN_READ) | BIT(CERT_READ) |                \
 	    BIT(ISSUER_READ) | BIT(KEY_READ) | BIT(AUDIT_READ) |               \
-	    BIT(POLICY_READ) | BIT(STATUS_READ) | BIT(IDENTITY_READ))
+	    BIT(POLICY_READ) | BIT(STATUS_READ) | BIT(IDENTITY_READ) |         \
+	    BIT(APPROVAL_READ))
+#define APPROVING (BIT(APPROVAL_READ) | BIT(APPROVAL_DECIDE))
 #define KEY_USING (BIT(KEY_USE) | BIT(KEY_READ))
 /* Of every identity, whatever its roles. */
 #define OWN BIT(IDENTITY_RENEW)
@@ -55,7 +59,7 @@ static const struct grant {
 	{ROLE_ADMIN, "admin",
 	    OWN | READING | BIT(CLUSTER_WRITE) | BIT(TOKEN_WRITE) |
 		BIT(IDENTITY_WRITE) | BIT(IDENTITY_REVOKE) |
-		BIT(SERVICE_REVOKE), 0, 0, false},
+		BIT(SERVICE_REVOKE) | APPROVING, 0, 0, false},
 	{ROLE_OPERATOR, "operator",
 	    OWN | BIT(TOKEN_WRITE) | BIT(TOKEN_READ) | BIT(CERT_ISSUE) |
 		BIT(CERT_READ) | BIT(CERT_REVOKE) | BIT(CRL_PUBLISH) |
@@ -63,7 +67,7 @@ static const struct grant {
 		BIT(STATUS_READ), 0, 0, false},
 	{ROLE_KEY_OFFICER, "key-officer",
 	    OWN | BIT(KEY_MANAGE) | BIT(KEY_READ) | BIT(CLUSTER_READ) |
-		BIT(STATUS_READ), 0, 0, false},
+		BIT(STATUS_READ) | APPROVING, 0, 0, false},
 	{ROLE_AUDITOR, "auditor", OWN | READING, 0, 0, false},
 	{ROLE_NODE, "node", BIT(CERT_RENEW), BIT(CERT_ISSUE), 0, true},
 	{ROLE_KMS, "kms", OWN | KEY_USING, 0, KEY_USING, true},

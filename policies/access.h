@@ -47,6 +47,8 @@ enum permission {
 	PERM_IDENTITY_ENROLL,	/* by an enrolment code alone */
 	PERM_IDENTITY_RENEW,	/* its own certificate */
 	PERM_SERVICE_REVOKE,	/* Signet's own certificates */
+	PERM_APPROVAL_READ,
+	PERM_APPROVAL_DECIDE,	/* where approvals.yaml names the caller */
 	PERM_COUNT
 };
 const char *permission_name(enum permission permission); /* "cert.issue" */

@@ -118,6 +118,7 @@ struct policy_set {
 	struct policy **policies; /* by name */
 	size_t count;
 	struct role_set *roles;
+	struct approver_rules *approvers;
 };
 
 struct policy_set *policy_set_ref(struct policy_set *set)
@@ -136,12 +137,18 @@ void policy_set_free(struct policy_set *set)
 		policy_free(set->policies[i]);
 	free(set->policies);
 	role_set_free(set->roles);
+	approver_rules_free(set->approvers);
 	free(set);
 }
 
 const struct role_set *policy_set_roles(const struct policy_set *set)
 {
 	return set->roles;
+}
+
+const struct approver_rules *policy_set_approvers(const struct policy_set *set)
+{
+	return set->approvers;
 }
 
 size_t policy_set_count(const struct policy_set *set)
@@ -176,6 +183,7 @@ static int is_policy_file(const struct dirent *entry)
 {
 	return entry->d_name[0] != '.' &&
 	    strcmp(entry->d_name, ROLES_FILE) != 0 &&
+	    strcmp(entry->d_name, APPROVALS_FILE) != 0 &&
 	    text_has_suffix(entry->d_name, ".yaml");
 }
 
@@ -231,8 +239,11 @@ enum err_code policy_set_load(
 		    "%s: %d policies (*.yaml), from 1 to %d are wanted", dir,
 		    listing.count, POLICIES_MAX);
 	OWNED_STR(roles) = fs_join(dir, ROLES_FILE);
+	OWNED_STR(approvals) = fs_join(dir, APPROVALS_FILE);
 	if ((code = load_files(dir, &listing, set, err)) != ERR_OK ||
-	    (code = role_set_load(roles, &set->roles, err)) != ERR_OK)
+	    (code = role_set_load(roles, &set->roles, err)) != ERR_OK ||
+	    (code = approver_rules_load(
+		 approvals, set->roles, &set->approvers, err)) != ERR_OK)
 		return code;
 	*set_out = GIVE(set);
 	return ERR_OK;

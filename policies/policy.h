@@ -6,6 +6,7 @@
 #ifndef POLICIES_POLICY_H
 #define POLICIES_POLICY_H
 
+#include "policies/approvers.h"
 #include "policies/cluster.h"
 #include "policies/keytype.h"
 #include "policies/names.h"
@@ -16,7 +17,7 @@ struct policy_set;
 
 /*
  * Loads every *.yaml of DIR, all or none.  The file's name is the policy's, but
- * for roles.yaml (roles.h), which may be absent.
+ * for roles.yaml (roles.h) and approvals.yaml (approvers.h), which may be absent.
  * Errors: ERR_CONFIG with file and line; ERR_NOT_FOUND, ERR_IO.
  */
 MUST_CHECK enum err_code policy_set_load(
@@ -38,6 +39,8 @@ size_t policy_set_count(const struct policy_set *set);
 const struct policy *policy_set_at(const struct policy_set *set, size_t index);
 /* Roles of the installation's own; lives as long as SET. */
 const struct role_set *policy_set_roles(const struct policy_set *set);
+/* What needs the consent of others; lives as long as SET. */
+const struct approver_rules *policy_set_approvers(const struct policy_set *set);
 /* Errors: ERR_POLICY, listing the policies there are. */
 MUST_CHECK enum err_code policy_set_get(const struct policy_set *set,
     const char *name, const struct policy **policy_out, struct err *err);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * How clusters, tokens and identities stand in the store.  The first octet of a
+ * How clusters, tokens, identities and approvals stand in the store.  The first octet of a
  * record is its format version.  Reading is total: whatever octets come, the
  * answer is one object with every bound kept, or false; and an object has one
  * encoding, so that what is read and written again is the same; but for one in
@@ -9,6 +9,7 @@
 #ifndef POLICIES_RECORD_H
 #define POLICIES_RECORD_H
 
+#include "policies/approval.h"
 #include "policies/cluster.h"
 #include "policies/identity.h"
 #include "policies/token.h"
@@ -27,6 +28,10 @@ MUST_CHECK bool token_read(const uint8_t id[static TOKEN_ID_SIZE],
 void identity_write(const struct identity *identity, struct buf *out);
 MUST_CHECK bool identity_read(const uint8_t id[static IDENTITY_ID_SIZE],
     struct bytes record, struct identity **identity_out);
+
+void approval_write(const struct approval *approval, struct buf *out);
+MUST_CHECK bool approval_read(const uint8_t id[static APPROVAL_ID_SIZE],
+    struct bytes record, struct approval **approval_out);
 
 /* Parts of records.  The readers give NULL and 0 once READER has failed, and
  * make it fail when there are more than MAX items or one is malformed. */

@@ -64,6 +64,10 @@ EXPECTED = {
     ("POST", "/identities/renew"):              (401, 401, 401, 403, 403, "in"),
     ("GET", "/identities/{id}"):                (401, 401, 401, 403, 403, "in"),
     ("DELETE", "/identities/{id}"):             (401, 401, 401, 403, 403, "in"),
+    ("GET", "/approvals"):                      (401, 401, 401, 403, 403, "in"),
+    ("GET", "/approvals/{id}"):                 (401, 401, 401, 403, 403, "in"),
+    ("POST", "/approvals/{id}/approve"):        (401, 401, 401, 403, 403, "in"),
+    ("POST", "/approvals/{id}/reject"):         (401, 401, 401, 403, 403, "in"),
     ("GET", "/policies"):                       (401, 401, 401, 403, 403, "in"),
     ("GET", "/policies/{policy}"):              (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit"):                          (401, 401, 401, 403, 403, "in"),
@@ -79,7 +83,10 @@ BODIES = {
     "/certificates/{serial}/revoke": 400, "/clusters/{cluster}/keys": 400,
     "/clusters/{cluster}/keys/{key}/unwrap": 400,
     "/identities": 400, "/identities/renew": 400,
+    "/approvals/{id}/approve": 400, "/approvals/{id}/reject": 400,
 }
+# Where there is nothing to be shown in this world.
+ABSENT = {"/approvals/{id}": 404}
 # What a route needs in its query.
 QUERIES = {
     "/audit/proof/inclusion": "?sequence=1&size=1",
@@ -155,7 +162,7 @@ def test_a_route_serves_whom_it_is_for(world, method, template):
         answer = world.instance.call(
             method, path, body, **world.callers[caller])
         if want == "in":
-            allowed = BODIES.get(template) if body is not None else None
+            allowed = (ABSENT if body is None else BODIES).get(template)
             assert answer.status == allowed or \
                 allowed is None and 200 <= answer.status < 300, \
                 (caller, answer)

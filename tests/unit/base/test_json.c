@@ -20,6 +20,26 @@ static void json_text_comes_back_compact_and_in_order(void **state)
 	}
 }
 
+static void equal_objects_have_one_canonical_text(void **state)
+{
+	const char *const texts[] = {
+	    "{\"b\":{\"d\":1,\"c\":[2,1]},\"a\":\"\\u00e9\"}",
+	    " { \"a\" : \"\u00e9\", \"b\": {\"c\":[2, 1],\"d\": 1}}"};
+	struct err err;
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		OWNED_JSON(json) = NULL;
+		OWNED_BUF(out);
+
+		assert_ok(json_parse(BYTES_STR(texts[i]), &json, &err));
+		json_put_canonical(&out, json);
+		assert_true(bytes_equal(buf_bytes(&out),
+		    BYTES_STR("{\"a\":\"\u00e9\","
+			      "\"b\":{\"c\":[2,1],\"d\":1}}")));
+	}
+}
+
 static void json_that_is_not_strict_is_refused(void **state)
 {
 	const struct {
@@ -177,6 +197,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(json_text_comes_back_compact_and_in_order),
+	    cmocka_unit_test(equal_objects_have_one_canonical_text),
 	    cmocka_unit_test(json_that_is_not_strict_is_refused),
 	    cmocka_unit_test(json_object_is_read_by_its_table),
 	    cmocka_unit_test(json_absent_and_null_leave_the_default),
