@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include "api/api.h"
+#include "api/authn.h"
 #include "api/body.h"
 #include "api/trail.h"
 #include "api/view.h"
@@ -202,6 +203,7 @@ static enum err_code ask(struct exchange *x, const struct asked *asked,
 	    (code = approval_create(batch, &asked->content, x->identity->name,
 		 rule, index, &approval, err)) != ERR_OK)
 		return code;
+	authn_require(x, batch);
 	approvals_trail(x, batch, approval,
 	    &(struct audit_entry){.action = "approval.request"});
 	code = store_commit(x->app->store, batch, err);
@@ -222,6 +224,7 @@ static enum err_code spend(struct exchange *x, struct approval *approval,
 	if (count < rule->needed)
 		return reply_waits(x, approval, err);
 	OWNED_STR(how) = mem_printf("%u of %u", count, rule->needed);
+	authn_require(x, batch);
 	approval_end(batch, approval, APPROVAL_EXECUTED);
 	approvals_trail(x, batch, approval,
 	    &(struct audit_entry){.action = "approval.execute", .detail = how});
@@ -238,7 +241,9 @@ static enum err_code admit_once(struct exchange *x, const struct asked *asked,
 	OWNED(approval) approval = NULL;
 	uint8_t digest[APPROVAL_DIGEST_SIZE];
 	uint64_t index = 0;
-	enum err_code code = approval_digest(&asked->content, digest, err);
+	enum err_code code = authn_still_holds(x, err);
+	if (code == ERR_OK)
+		code = approval_digest(&asked->content, digest, err);
 	if (code == ERR_OK)
 		code = approval_find_digest(
 		    x->app->store, digest, &approval, &index, err);

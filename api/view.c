@@ -233,9 +233,11 @@ static void view_content(json_t *json, const struct approval *approval)
 	view_set_opt(json, "cluster", approval->cluster);
 	view_set_text(json, "method", approval->method);
 	view_set_text(json, "path", approval->path);
-	if (approval->body[0] != '\0')
-		view_set(json, "body",
-		    json_loads(approval->body, JSON_DECODE_ANY, NULL));
+	if (approval->body[0] == '\0')
+		return;
+	json_t *body = json_loads(approval->body, JSON_DECODE_ANY, NULL);
+	view_set(json, "body",
+	    body == NULL ? view_text(approval->body) : body);
 }
 
 json_t *view_approval(const struct approval *approval,

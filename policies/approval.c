@@ -298,7 +298,6 @@ enum err_code approval_consent(struct batch *batch, struct approval *approval,
 	if (code != ERR_OK)
 		return code;
 	put(batch, approval);
-	identity_require(batch, identity);
 	return ERR_OK;
 }
 
@@ -313,7 +312,6 @@ enum err_code approval_reject(struct batch *batch, struct approval *approval,
 		ERR_OK)
 		return code;
 	approval_end(batch, approval, APPROVAL_REJECTED);
-	identity_require(batch, judge->identity);
 	return ERR_OK;
 }
 

@@ -98,7 +98,8 @@ struct approval_judge {
 };
 /*
  * Adds the consent of JUDGE, who confirms DIGEST, to BATCH, and nothing where they
- * have given it before.  Depends on record and identity as read.
+ * have given it before.  Depends on the record as read; the caller sees to it that it
+ * depends on the identity as well.
  * Errors: ERR_POLICY: it is over, the digest is another's, or their own request;
  * ERR_FORBIDDEN: they are none of the approvers.
  */

@@ -78,6 +78,18 @@ static void run_identity(struct bytes record)
 	must_last(record, &again, run_identity);
 }
 
+static void run_approval(struct bytes record)
+{
+	OWNED(approval) approval = NULL;
+	OWNED_BUF(again);
+
+	if (!approval_read(id, record, &approval))
+		return;
+	must(approval->decisions_count <= APPROVAL_DECISIONS_MAX);
+	approval_write(approval, &again);
+	must_equal(record, &again);
+}
+
 static void run_certificate(struct bytes record)
 {
 	const struct serial serial = {.octets = {1, 2, 3}, .len = 3};
@@ -217,6 +229,7 @@ static const struct fuzz_case cases[] = {
 	{'c', run_cluster},
 	{'t', run_token},
 	{'i', run_identity},
+	{'d', run_approval},
 	{'x', run_certificate},
 	{'r', run_revocation},
 	{'l', run_crl},

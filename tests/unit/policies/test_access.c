@@ -53,6 +53,11 @@ static bool is_expected(enum role role, enum permission permission)
 
 	if (permission == PERM_IDENTITY_RENEW)
 		return role != ROLE_NODE;
+	if (permission == PERM_APPROVAL_DECIDE)
+		return role == ROLE_ADMIN || role == ROLE_KEY_OFFICER;
+	if (permission == PERM_APPROVAL_READ)
+		return role == ROLE_ADMIN || role == ROLE_KEY_OFFICER ||
+		    role == ROLE_AUDITOR;
 	switch (role) {
 	case ROLE_ADMIN:
 		return reads || identities ||

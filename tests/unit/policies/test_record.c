@@ -100,6 +100,33 @@ static void write_identity(struct buf *out)
 	identity_write(&identity, out);
 }
 
+static void write_approval(struct buf *out)
+{
+	static char name[] = "Rex", action[] = "cluster.retire";
+	static char cluster[] = "orders", method[] = "DELETE";
+	static char path[] = "/clusters/orders", body[] = "{\"a\":1}";
+	static char ann[] = "Ann", bob[] = "Bob", none[] = "", why[] = "in use";
+	const struct approval approval = {
+		.state = APPROVAL_REJECTED,
+		.requester = {1, 2, 3},
+		.requester_name = name,
+		.action = action,
+		.cluster = cluster,
+		.method = method,
+		.path = path,
+		.body = body,
+		.digest = {9, 8, 7, [31] = 1},
+		.created = NOW,
+		.expires = NOW + 3600,
+		.ended = NOW + 60,
+		.decisions = {{{4}, true, NOW + 30, ann, none},
+			{{5}, false, NOW + 60, bob, why}},
+		.decisions_count = 2,
+	};
+
+	approval_write(&approval, out);
+}
+
 static void write_names(struct buf *out)
 {
 	OWNED(names) names = names_of("CN=db1.example.net",
@@ -142,6 +169,16 @@ static bool copy_identity(struct bytes record, struct buf *again)
 	return true;
 }
 
+static bool copy_approval(struct bytes record, struct buf *again)
+{
+	OWNED(approval) approval = NULL;
+
+	if (!approval_read(identity_id, record, &approval))
+		return false;
+	approval_write(approval, again);
+	return true;
+}
+
 static bool copy_names(struct bytes record, struct buf *again)
 {
 	struct reader reader = reader_over(record);
@@ -161,6 +198,7 @@ static const struct kind {
 	{"cluster-v2.hex", write_cluster, copy_cluster},
 	{"token-v1.hex", write_token, copy_token},
 	{"identity-v2.hex", write_identity, copy_identity},
+	{"approval-v1.hex", write_approval, copy_approval},
 	{"names-v1.hex", write_names, copy_names},
 };
 
