@@ -277,7 +277,10 @@ json_t *view_certificate(
 	view_set_opt(json, "requester", certificate->requester);
 	view_set_time(json, "not_before", certificate->not_before);
 	view_set_time(json, "not_after", certificate->not_after);
-	view_set_time(json, "renew_after", certificate->renew_after);
+	/* It is not renewed: whoever holds it enrols again. */
+	view_set_time(json, "renew_after",
+	    certificate_is_told(certificate) ? certificate->not_after
+					     : certificate->renew_after);
 	view_set_time(json, "created", certificate->created);
 	if (certificate->state != CERTIFICATE_VALID) {
 		view_set_time(json, "revoked", certificate->revoked);

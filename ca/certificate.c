@@ -35,6 +35,11 @@ static bool has_identity(const struct certificate *record)
 	return memcmp(record->identity, none, sizeof(none)) != 0;
 }
 
+bool certificate_is_told(const struct certificate *record)
+{
+	return record->der == NULL && record->renew_after == 0;
+}
+
 bool certificate_identity(const struct certificate *record,
     uint8_t id_out[static IDENTITY_ID_SIZE])
 {
@@ -134,8 +139,9 @@ static void read_der(struct reader *in, struct certificate *record)
 	record->der_len = der.len;
 }
 
-/* Only a valid record may be without a moment of revocation, and only what was
- * never signed without its DER: an intent, or what an intent came to. */
+/* Only a valid record may be without a moment of revocation, and without its DER
+ * only what was never signed (an intent, or what an intent came to) and what is
+ * known by the audit log alone. */
 static bool is_sound(const struct certificate *record)
 {
 	if (record->not_before < 0 || record->not_after < record->not_before ||
@@ -145,7 +151,8 @@ static bool is_sound(const struct certificate *record)
 	case CERTIFICATE_VALID:
 		return record->revoked == 0;
 	case CERTIFICATE_REVOKED:
-		return record->revoked > 0 && record->der != NULL;
+		return record->revoked > 0 &&
+		    (record->der != NULL || certificate_is_told(record));
 	case CERTIFICATE_UNRESOLVED:
 		return record->revoked > 0 && record->der == NULL;
 	}
@@ -217,7 +224,7 @@ enum err_code certificate_find(struct store *store,
 	if (code != ERR_OK)
 		return code;
 	if (record != NULL && record->state == CERTIFICATE_VALID &&
-	    record->der == NULL)
+	    record->der == NULL && !certificate_is_told(record))
 		return fail_corrupt(serial, "valid, but without DER", err);
 	*certificate_out = GIVE(record);
 	return ERR_OK;

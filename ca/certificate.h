@@ -82,6 +82,13 @@ MUST_CHECK enum err_code certificate_authenticate(struct store *store,
     struct bytes der, int64_t now, struct certificate **certificate_out,
     const char **why_out, struct err *err);
 
+/*
+ * RECORD is known by the audit log alone: it was issued after the backup from
+ * which the store was restored.  It has its status and can be revoked, and there
+ * is no DER, so that it authenticates nobody and is not renewed.
+ */
+MUST_CHECK bool certificate_is_told(const struct certificate *record);
+
 /* The identity that RECORD is a certificate of; false: of none. */
 MUST_CHECK bool certificate_identity(const struct certificate *record,
     uint8_t id_out[static IDENTITY_ID_SIZE]);

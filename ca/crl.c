@@ -95,10 +95,17 @@ static bool take_row(struct crl *crl)
 	der = reader_take(&reader, reader.left);
 	crl->der = der.data;
 	crl->der_len = der.len;
-	return format == ROW_FORMAT && !reader.failed && der.len > 0;
+	return format == ROW_FORMAT && !reader.failed;
 }
 
-enum err_code crl_read(const char *issuer, struct buf *row,
+/* A row without a CRL tells only what the next one must be above. */
+static bool is_floor(const struct crl *crl)
+{
+	return crl->der_len == 0;
+}
+
+/* Also a floor. */
+static enum err_code read_row(const char *issuer, struct buf *row,
     struct crl **crl_out, struct err *err)
 {
 	OWNED(crl) crl = crl_new(issuer);
@@ -107,13 +114,27 @@ enum err_code crl_read(const char *issuer, struct buf *row,
 	crl->row = buf_give(row);
 	if (!take_row(crl))
 		return err_fail(err, ERR_CORRUPT, "CRL record of %s", issuer);
-	if ((code = set_etag(crl, err)) != ERR_OK)
+	if (!is_floor(crl) && (code = set_etag(crl, err)) != ERR_OK)
 		return code;
 	*crl_out = GIVE(crl);
 	return ERR_OK;
 }
 
-enum err_code crl_find(struct store *store, const char *issuer,
+enum err_code crl_read(const char *issuer, struct buf *row,
+    struct crl **crl_out, struct err *err)
+{
+	OWNED(crl) crl = NULL;
+	enum err_code code = read_row(issuer, row, &crl, err);
+
+	if (code == ERR_OK && is_floor(crl))
+		return err_fail(err, ERR_CORRUPT, "CRL record of %s", issuer);
+	if (code == ERR_OK)
+		*crl_out = GIVE(crl);
+	return code;
+}
+
+/* As crl_find, also a floor. */
+static enum err_code find_row(struct store *store, const char *issuer,
     struct crl **crl_out, struct err *err)
 {
 	struct key key = row_key(issuer);
@@ -127,9 +148,60 @@ enum err_code crl_find(struct store *store, const char *issuer,
 	    &found, err);
 	if (code != ERR_OK || !found)
 		return code;
-	if ((code = crl_read(issuer, &row, crl_out, err)) == ERR_OK)
+	if ((code = read_row(issuer, &row, crl_out, err)) == ERR_OK)
 		(*crl_out)->revision = revision;
 	return code;
+}
+
+enum err_code crl_find(struct store *store, const char *issuer,
+    struct crl **crl_out, struct err *err)
+{
+	OWNED(crl) crl = NULL;
+	enum err_code code = find_row(store, issuer, &crl, err);
+
+	*crl_out = NULL;
+	if (code == ERR_OK && crl != NULL && !is_floor(crl))
+		*crl_out = GIVE(crl);
+	return code;
+}
+
+enum err_code crl_number(struct store *store, const char *issuer,
+    uint64_t *number_out, struct err *err)
+{
+	OWNED(crl) crl = NULL;
+	enum err_code code = find_row(store, issuer, &crl, err);
+
+	*number_out = crl == NULL ? 0 : crl->number;
+	return code;
+}
+
+enum err_code crl_lift(struct store *store, const char *issuer,
+    const struct crl_floor *floor, struct batch *batch, struct err *err)
+{
+	OWNED(crl) stored = NULL;
+	OWNED(crl) lifted = crl_new(issuer);
+	struct key key = row_key(issuer);
+	OWNED_BUF(row);
+	enum err_code code = find_row(store, issuer, &stored, err);
+
+	if (code != ERR_OK)
+		return code;
+	lifted->number = floor->number;
+	lifted->this_update = floor->this_update;
+	if (stored != NULL && stored->number > lifted->number)
+		lifted->number = stored->number;
+	if (stored != NULL && stored->this_update > lifted->this_update)
+		lifted->this_update = stored->this_update;
+	if (lifted->number > CRL_NUMBER_MAX)
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "%llu is no number that a CRL of %s can have had",
+		    (unsigned long long)lifted->number, issuer);
+	lifted->next_update = lifted->this_update;
+	put_row_header(lifted, &row);
+	batch_require_revision(batch, TABLE_CRLS, key_bytes(&key),
+	    stored == NULL ? 0 : stored->revision);
+	batch_put(batch, TABLE_CRLS, key_bytes(&key), buf_bytes(&row));
+	return ERR_OK;
 }
 
 /* ---- building ---- */
@@ -343,7 +415,7 @@ static void add_to_batch(struct crl *crl, uint64_t revision,
  * before the last one, what "before" means is in doubt. */
 static int64_t listed_by(const struct crl *last, int64_t now)
 {
-	if (last == NULL || now < last->this_update)
+	if (last == NULL || is_floor(last) || now < last->this_update)
 		return INT64_MIN;
 	return last->this_update - LISTED_MARGIN;
 }
@@ -374,7 +446,7 @@ enum err_code crl_build(struct store *store, const struct issuer *issuer,
 	enum err_code code = ERR_OK;
 
 	if (last == NULL)
-		code = crl_find(store, issuer->id, &stored, err);
+		code = find_row(store, issuer->id, &stored, err);
 	if (code != ERR_OK)
 		return code;
 	if (last == NULL)

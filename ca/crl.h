@@ -48,6 +48,24 @@ DEFINE_CLEANUP(crl, crl_free)
 MUST_CHECK enum err_code crl_build(struct store *store,
     const struct issuer *issuer, int64_t validity, const struct crl *last,
     struct batch *batch, struct crl **crl_out, struct err *err);
+/*
+ * Takes the stored CRL of ISSUER out, and has the next one numbered above NUMBER
+ * (at most CRL_NUMBER_MAX) and above the one that was stored, and not dated
+ * before either.  For a restored store: what was published after the backup is
+ * not known, and a list that may lack revocations is no longer given out.
+ * Errors: ERR_BAD_FIELD for the number; ERR_STORE, ERR_CORRUPT.
+ */
+#define CRL_NUMBER_MAX (UINT64_C(1) << 62)
+struct crl_floor {
+	uint64_t number;
+	int64_t this_update;	/* seconds */
+};
+MUST_CHECK enum err_code crl_lift(struct store *store, const char *issuer,
+    const struct crl_floor *floor, struct batch *batch, struct err *err);
+/* The number of the stored CRL of ISSUER, or above which the next one will be; 0
+ * when there was none.  Errors: ERR_STORE, ERR_CORRUPT. */
+MUST_CHECK enum err_code crl_number(struct store *store, const char *issuer,
+    uint64_t *number_out, struct err *err);
 /* Reads the record ROW, which it takes over.  Errors: ERR_CORRUPT, ERR_CRYPTO. */
 MUST_CHECK enum err_code crl_read(const char *issuer, struct buf *row,
     struct crl **crl_out, struct err *err);

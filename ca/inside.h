@@ -36,6 +36,8 @@ MUST_CHECK enum err_code issue_sign(struct signer *signer, struct bytes tbs,
  * Time that the certificate is dated back is no life. */
 int64_t issue_renew_after(const struct serial *serial, int64_t created,
     int64_t not_after);
+/* What the audit log tells of a certificate, malloc'd: ca/replay.c reads it. */
+char *issue_terms(const struct certificate *record);
 /* Adds the audit entry of an issued certificate. */
 void issue_audit(struct batch *batch, const struct certificate *record,
     const char *source, const char *rule, const char *request_id);

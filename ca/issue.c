@@ -69,6 +69,7 @@ static bool answers_again(
     const struct certificate *record, int64_t now, int64_t window)
 {
 	return record != NULL && record->state == CERTIFICATE_VALID &&
+	    record->der != NULL &&
 	    now <= record->not_after && now - record->created <= window;
 }
 
@@ -263,15 +264,21 @@ enum err_code issue_sign(struct signer *signer, struct bytes tbs,
 	return ERR_OK;
 }
 
+char *issue_terms(const struct certificate *record)
+{
+	char until[CLOCK_TEXT_SIZE];
+
+	return mem_printf("profile %s, issuer %s, valid until %s",
+	    record->profile, record->issuer,
+	    clock_format(record->not_after, until));
+}
+
 void issue_audit(struct batch *batch, const struct certificate *record,
     const char *source, const char *rule, const char *request_id)
 {
-	char until[CLOCK_TEXT_SIZE];
 	OWNED_STR(serial) = serial_format(&record->serial);
 	OWNED_STR(object) = mem_printf("serial:%s", serial);
-	OWNED_STR(detail) = mem_printf("profile %s, issuer %s, valid until %s",
-	    record->profile, record->issuer,
-	    clock_format(record->not_after, until));
+	OWNED_STR(detail) = issue_terms(record);
 
 	batch_audit(batch, &(struct audit_entry){
 	    .action = "certificate.issue", .result = "granted",

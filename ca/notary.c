@@ -92,7 +92,9 @@ static enum err_code read_node(
 	OWNED(batch) batch = batch_new();
 	enum err_code code = node_get(store, batch, node_out, err);
 
-	return code == ERR_OK ? store_commit(store, batch, err) : code;
+	/* A store that is only read has its node already. */
+	return code == ERR_OK && !batch_is_empty(batch)
+	    ? store_commit(store, batch, err) : code;
 }
 
 enum err_code notary_open(struct store *store, struct hsm *hsm,

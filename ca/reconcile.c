@@ -38,6 +38,8 @@ enum err_code settle_intent(struct store *store, struct batch *batch,
 {
 	OWNED_STR(serial) = serial_format(&intent->serial);
 	OWNED_STR(object) = mem_printf("serial:%s", serial);
+	OWNED_STR(terms) = issue_terms(intent);
+	OWNED_STR(detail) = mem_printf("%s; %s", terms, reason);
 
 	if (keep)
 		keep_serial(batch, intent);
@@ -45,7 +47,7 @@ enum err_code settle_intent(struct store *store, struct batch *batch,
 	batch_audit(batch, &(struct audit_entry){
 	    .action = keep ? "certificate.unresolved" : "certificate.issue",
 	    .result = "failed", .actor = intent->requester, .source = "local",
-	    .cluster = intent->cluster, .object = object, .detail = reason});
+	    .cluster = intent->cluster, .object = object, .detail = detail});
 	if (!has_token(intent))
 		return ERR_OK;
 	return token_refund(store, batch, intent->token_id, err);

@@ -1,20 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <stdio.h>
-#include <unistd.h>
 
 #include "base/config.h"
-#include "base/fs.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
 #include "cli/output.h"
 #include "cli/session.h"
-#include "cli/setup.h"
 #include "cli/unlock.h"
 #include "store/audit.h"
 
 static const struct column columns[] = {
     {"backup", "backup"},
-    {"store", "store"},
     {"audit entries", "audit_sequence"},
     {"sealed rows", "seal"},
     {0},
@@ -68,15 +64,14 @@ static enum err_code copy_store(
 	return store_backup(store, options_arg(options, 0), err);
 }
 
-static int report(const struct options *options, const char *field,
-    const char *path, const struct copied *copied)
+static int report(const struct options *options, const char *path,
+    const struct copied *copied)
 {
 	OWNED_JSON(answer) = json_object();
 
-	json_object_set_new(answer, field, json_string(path));
-	if (copied->entries > 0)
-		json_object_set_new(answer, "audit_sequence",
-		    json_integer((json_int_t)copied->entries));
+	json_object_set_new(answer, "backup", json_string(path));
+	json_object_set_new(answer, "audit_sequence",
+	    json_integer((json_int_t)copied->entries));
 	json_object_set_new(answer, "seal", json_string(copied->seal));
 	output_object(answer, columns, session_wants_json(options));
 	return EXIT_DONE;
@@ -90,58 +85,5 @@ int backup_run(const struct options *options)
 
 	if (code != ERR_OK)
 		return session_end(options, code, &err);
-	return report(options, "backup", options_arg(options, 0), &copied);
-}
-
-const struct option_spec restore_options[] = {
-    {"dir", "DIR", "folder of the instance, made when absent; it has no store yet", false,
-	true},
-    {0},
-};
-
-/* A store that the instance's token does not open would serve nobody. */
-static enum err_code check_backup(const char *file, const char *dir,
-    const char **seal_out, struct err *err)
-{
-	OWNED_STR(path) = fs_join(dir, SETUP_CONFIG);
-	OWNED(config) config = NULL;
-	OWNED(store) copy = NULL;
-	uint64_t rows;
-	bool sealed;
-	enum err_code code;
-
-	*seal_out = "not verified";
-	if (!fs_exists(file) || !fs_exists(path))
-		return ERR_OK;
-	if ((code = config_load(path, &config, err)) != ERR_OK ||
-	    (code = store_open_copy(file, &copy, err)) != ERR_OK ||
-	    (code = unlock_is_sealed(copy, &sealed, err)) != ERR_OK ||
-	    (code = unlock_store(config, copy, err)) != ERR_OK)
-		return code;
-	*seal_out = sealed ? "verified" : "not sealed";
-	return sealed ? store_verify(copy, &rows, err) : ERR_OK;
-}
-
-int restore_run(const struct options *options)
-{
-	struct copied copied = {0};
-	const char *dir = options_get(options, "dir");
-	OWNED_STR(path) = fs_join(dir, "store");
-	bool existed = fs_exists(dir);
-	struct err err = {0};
-	/* A folder that is new holds the records alone, to be looked at. */
-	enum err_code code = fs_mkdir(dir, 0700, &err);
-
-	if (code == ERR_OK)
-		code = check_backup(
-		    options_arg(options, 0), dir, &copied.seal, &err);
-	if (code == ERR_OK)
-		code = store_restore(options_arg(options, 0), path, &err);
-	if (code != ERR_OK) {
-		/* It stays when anything is in it. */
-		if (!existed)
-			(void)rmdir(dir);
-		return session_end(options, code, &err);
-	}
-	return report(options, "store", path, &copied);
+	return report(options, options_arg(options, 0), &copied);
 }

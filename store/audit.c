@@ -30,19 +30,35 @@ void batch_audit(struct batch *batch, const struct audit_entry *entry)
 
 	ledger_write_body(&batch->octets, entry);
 	make_utf8(batch->octets.data + at, batch->octets.len - at);
-	batch_add_audit(batch, at);
+	batch_add_audit(batch, at, 0);
+}
+
+void batch_audit_again(struct batch *batch, const struct audit_entry *entry)
+{
+	size_t at = batch->octets.len;
+
+	/* Exactly as it was told: its hash is known. */
+	ledger_write_body(&batch->octets, entry);
+	batch_add_audit(batch, at, entry->time_ms);
+}
+
+enum err_code ledger_resume_store(
+    struct ledger *ledger, struct store *store, struct err *err)
+{
+	OWNED_WALK(walk);
+	enum err_code code = walk_open(&walk, store, err);
+
+	return code == ERR_OK ? walk_head(&walk, ledger, err) : code;
 }
 
 enum err_code audit_head(
     struct store *store, struct audit_head *head_out, struct err *err)
 {
 	OWNED(ledger) ledger = NULL;
-	OWNED_WALK(walk);
 	enum err_code code;
 
 	if ((code = ledger_new(&ledger, err)) != ERR_OK ||
-	    (code = walk_open(&walk, store, err)) != ERR_OK ||
-	    (code = walk_head(&walk, ledger, err)) != ERR_OK)
+	    (code = ledger_resume_store(ledger, store, err)) != ERR_OK)
 		return code;
 	ledger_head(ledger, head_out);
 	return ERR_OK;

@@ -32,6 +32,12 @@ struct audit_entry {
 /* Adds the entry to what the batch writes; what is not UTF-8 in it becomes "?".
  */
 void batch_audit(struct batch *batch, const struct audit_entry *entry);
+/*
+ * Adds an entry that this log once had and a witness has told again, with the
+ * time that it had.  Its octets, and so its hash, are those of then where it
+ * comes in its place: the caller has checked that it is the next one.
+ */
+void batch_audit_again(struct batch *batch, const struct audit_entry *entry);
 
 struct audit_head {
 	uint64_t sequence;	/* entries in the log */

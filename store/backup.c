@@ -140,6 +140,72 @@ static enum err_code claim_folder(
 	return code;
 }
 
+/* Claims DIR, which is made where it is absent, until *CLAIM_OUT is closed. */
+static enum err_code take_vacant(
+    const char *dir, bool *made_out, int *claim_out, struct err *err)
+{
+	enum err_code code = claim_folder(dir, made_out, err);
+
+	return code == ERR_OK ? folder_claim(dir, claim_out, err) : code;
+}
+
+enum err_code store_check_vacant(const char *dir, struct err *err)
+{
+	OWNED_FD(claim) = -1;
+	bool made;
+
+	if (!fs_exists(dir))
+		return ERR_OK;
+	return take_vacant(dir, &made, &claim, err);
+}
+
+static void remove_file(const char *dir, const char *name)
+{
+	OWNED_STR(path) = fs_join(dir, name);
+
+	(void)unlink(path);
+}
+
+void store_remove(const char *from)
+{
+	remove_file(from, FOLDER_DATA);
+	remove_file(from, FOLDER_LOCK);
+	remove_file(from, FOLDER_WRITER);
+	(void)rmdir(from);
+}
+
+static enum err_code move_data(
+    const char *from, const char *dir, struct err *err)
+{
+	OWNED_STR(old) = fs_join(from, FOLDER_DATA);
+	OWNED_STR(new) = fs_join(dir, FOLDER_DATA);
+
+	/* Of a store that was here before. */
+	remove_file(dir, FOLDER_LOCK);
+	if (renameat2(AT_FDCWD, old, AT_FDCWD, new, RENAME_NOREPLACE) != 0 &&
+	    (errno != EINVAL || rename(old, new) != 0))
+		return fail_io("create", new, err);
+	return fs_sync_dir(dir, err);
+}
+
+enum err_code store_move(const char *from, const char *dir, struct err *err)
+{
+	OWNED_STR(parent) = fs_dirname(dir);
+	OWNED_FD(claim) = -1;
+	bool made = false;
+	enum err_code code = take_vacant(dir, &made, &claim, err);
+
+	if (code == ERR_OK)
+		code = move_data(from, dir, err);
+	if (code == ERR_OK && made)
+		code = fs_sync_dir(parent, err);
+	if (code == ERR_OK)
+		store_remove(from);
+	else if (made)
+		(void)rmdir(dir);
+	return code;
+}
+
 static enum err_code restore_into(
     struct store *copy, const char *dir, struct err *err)
 {

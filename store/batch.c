@@ -128,12 +128,12 @@ void batch_require_revision(
 	};
 }
 
-void batch_add_audit(struct batch *batch, size_t at)
+void batch_add_audit(struct batch *batch, size_t at, int64_t time_ms)
 {
 	batch->audits = grow(batch->audits, batch->audit_count,
 	    &batch->audit_cap, sizeof(*batch->audits));
-	batch->audits[batch->audit_count++] =
-	    (struct span){at, batch->octets.len - at};
+	batch->audits[batch->audit_count++] = (struct audit_body){
+	    .texts = {at, batch->octets.len - at}, .time_ms = time_ms};
 }
 
 static int compare_key(

@@ -24,19 +24,25 @@ struct requirement {
 	uint64_t revision;	/* 0: absent */
 };
 
+struct audit_body {
+	struct span texts;	/* see ledger.h */
+	int64_t time_ms;	/* 0: when it is committed */
+};
+
 struct batch {
 	struct buf octets;	/* every key, value and audit body */
 	struct change *changes;
 	size_t change_count, change_cap;
 	struct requirement *requirements;
 	size_t requirement_count, requirement_cap;
-	struct span *audits;	/* bodies, see ledger.h */
+	struct audit_body *audits;
 	size_t audit_count, audit_cap;
 };
 
 struct bytes batch_octets(const struct batch *batch, struct span span);
-/* Adds an audit body, appended to batch->octets from place AT on. */
-void batch_add_audit(struct batch *batch, size_t at);
+/* Adds an audit body, whose texts were appended to batch->octets from place AT
+ * on.  TIME_MS 0: it gets the time of its commit. */
+void batch_add_audit(struct batch *batch, size_t at, int64_t time_ms);
 /* Sorts the changes by key, leaving the last of each: what is near in the
  * tree is touched together. */
 void batch_settle(struct batch *batch);

@@ -27,6 +27,9 @@ DEFINE_CLEANUP(ledger, ledger_free)
  * Errors: ERR_CORRUPT. */
 MUST_CHECK enum err_code ledger_resume(
     struct ledger *ledger, struct bytes head, struct err *err);
+/* As ledger_resume, behind the log of STORE as it is now. */
+MUST_CHECK enum err_code ledger_resume_store(
+    struct ledger *ledger, struct store *store, struct err *err);
 /* The head record as it is now. */
 void ledger_write_head(const struct ledger *ledger, struct buf *out);
 uint64_t ledger_size(const struct ledger *ledger);

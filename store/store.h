@@ -176,5 +176,19 @@ MUST_CHECK enum err_code store_backup(
  * ERR_CORRUPT. */
 MUST_CHECK enum err_code store_restore(
     const char *path, const char *dir, struct err *err);
+/*
+ * Nobody uses the folder DIR and it has no store, or there is no such folder.
+ * Errors: ERR_EXISTS; ERR_CONFIG when a server has it; ERR_IO.
+ */
+MUST_CHECK enum err_code store_check_vacant(const char *dir, struct err *err);
+/*
+ * Moves the store in the folder FROM, which nobody has open, into the folder DIR
+ * of the same file system, by one rename: at any moment DIR has it whole, or has
+ * none.  FROM goes.  Errors: as store_check_vacant.
+ */
+MUST_CHECK enum err_code store_move(
+    const char *from, const char *dir, struct err *err);
+/* Removes the store in the folder FROM, and the folder. */
+void store_remove(const char *from);
 
 #endif

@@ -117,13 +117,15 @@ static enum err_code record_audit(struct writer *writer, struct transaction *tx,
     const struct batch *batch, struct err *err)
 {
 	for (size_t i = 0; i < batch->audit_count; i++) {
+		const struct audit_body *body = &batch->audits[i];
 		struct key key = {.len = 0};
 		enum err_code code = begin_ledger(writer, tx, err);
 
 		if (code != ERR_OK)
 			return code;
 		ledger_append(writer->ledger,
-		    batch_octets(batch, batch->audits[i]), writer->now_ms,
+		    batch_octets(batch, body->texts),
+		    body->time_ms != 0 ? body->time_ms : writer->now_ms,
 		    &writer->record);
 		key_add_u64(&key, ledger_size(writer->ledger));
 		code = writer->engine->ops->append(tx, TABLE_AUDIT,
