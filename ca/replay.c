@@ -162,6 +162,10 @@ enum err_code replay_entry(struct replay *replay,
 {
 	enum err_code code = ERR_OK;
 
+	if (entry->time_ms < 1000)
+		return err_fail(err, ERR_CORRUPT,
+		    "audit entry %llu is of before there were any",
+		    (unsigned long long)entry->sequence);
 	if (entry->action != NULL)
 		code = replay_effect(replay, entry, is_signed, err);
 	if (code != ERR_OK)

@@ -209,6 +209,92 @@ static void restoring_from_nothing_is_not_found(void **state)
 	assert_false(fs_exists(dir));
 }
 
+static void a_store_moves_whole_and_only_where_none_is(void **state)
+{
+	struct fixture *f = *state;
+	OWNED_STR(copy) = fixture_path(f, "copy");
+	OWNED_STR(staged) = fixture_path(f, "staged");
+	OWNED_STR(moved) = fixture_path(f, "moved");
+
+	assert_audit(f->store, "a");
+	assert_int_equal(backup(f, "copy"), ERR_OK);
+	assert_int_equal(store_restore(copy, staged, &f->err), ERR_OK);
+	/* The fixture's has a store, and is in use besides. */
+	assert_int_equal(store_check_vacant(f->path, &f->err), ERR_EXISTS);
+	assert_int_equal(store_move(staged, f->path, &f->err), ERR_EXISTS);
+	assert_true(fs_exists(staged));
+	assert_int_equal(store_check_vacant(moved, &f->err), ERR_OK);
+	assert_false(fs_exists(moved));
+	assert_int_equal(store_move(staged, moved, &f->err), ERR_OK);
+	assert_false(fs_exists(staged));
+	assert_int_equal(store_check_vacant(moved, &f->err), ERR_EXISTS);
+	fixture_close(f);
+	free(f->path);
+	f->path = mem_strdup(moved);
+	assert_int_equal(fixture_open(f, 0), ERR_OK);
+}
+
+static void a_folder_that_a_server_has_is_not_vacant(void **state)
+{
+	struct fixture *f = *state;
+	OWNED_STR(data) = mem_printf("%s/data.mdb", f->path);
+
+	assert_audit(f->store, "a");
+	assert_int_equal(unlink(data), 0);
+	assert_int_equal(store_check_vacant(f->path, &f->err), ERR_CONFIG);
+}
+
+struct told {
+	struct audit_entry entry;
+	uint8_t leaf[32];
+	char texts[9][64];
+};
+
+static const char *keep_text(char *room, const char *text)
+{
+	if (text == NULL)
+		return NULL;
+	snprintf(room, 64, "%s", text);
+	return room;
+}
+
+static bool keep_told(const struct audit_entry *entry,
+    const uint8_t leaf[static 32], void *arg)
+{
+	struct told *told = arg;
+	const char **to = &told->entry.action;
+	const char *const *from = &entry->action;
+
+	told->entry = *entry;
+	for (size_t i = 0; i < 9; i++)
+		to[i] = keep_text(told->texts[i], from[i]);
+	memcpy(told->leaf, leaf, 32);
+	return false;
+}
+
+static void an_entry_told_again_is_the_one_that_it_was(void **state)
+{
+	struct fixture *f = *state;
+	OWNED(batch) batch = batch_new();
+	struct told was, is;
+	struct audit_head before, after;
+
+	assert_audit(f->store, "a");
+	assert_int_equal(backup(f, "copy"), ERR_OK);
+	assert_audit(f->store, "b");
+	assert_int_equal(audit_head(f->store, &before, &f->err), ERR_OK);
+	assert_int_equal(audit_read(f->store, before.sequence, 1, keep_told,
+	    &was, &f->err), ERR_OK);
+	restore(f, "copy");
+	batch_audit_again(batch, &was.entry);
+	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
+	assert_int_equal(audit_read(f->store, before.sequence, 1, keep_told,
+	    &is, &f->err), ERR_OK);
+	assert_memory_equal(is.leaf, was.leaf, 32);
+	assert_int_equal(audit_verify(f->store, &after, &f->err), ERR_OK);
+	assert_memory_equal(after.hash, before.hash, 32);
+}
+
 /* A backup cut at any page, and at odd places, is refused and leaves nothing.
  */
 static void restoring_from_a_cut_backup_is_refused(void **state)
@@ -499,6 +585,9 @@ int main(void)
 	    TEST(restoring_into_a_folder_open_to_others_is_refused),
 	    TEST(restoring_from_nothing_is_not_found),
 	    TEST(restoring_from_a_cut_backup_is_refused),
+	    TEST(a_store_moves_whole_and_only_where_none_is),
+	    TEST(a_folder_that_a_server_has_is_not_vacant),
+	    TEST(an_entry_told_again_is_the_one_that_it_was),
 	    TEST(restoring_from_something_else_is_refused),
 	    TEST(a_backup_under_load_holds_whole_batches_and_all_before_it),
 	};
