@@ -64,7 +64,8 @@ char *mem_strdup(const char *str)
 
 char *mem_strndup(const char *str, size_t len)
 {
-	return or_abort(strndup(str, len));
+	/* Of no octets, STR may be NULL. */
+	return or_abort(strndup(len > 0 ? str : "", len));
 }
 
 char *mem_printf(const char *fmt, ...)

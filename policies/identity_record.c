@@ -40,7 +40,8 @@ static void read_serial(struct reader *reader, struct identity *identity)
 		reader->failed = true;
 		return;
 	}
-	memcpy(identity->serial, serial.data, serial.len);
+	if (serial.len > 0)
+		memcpy(identity->serial, serial.data, serial.len);
 	identity->serial_len = serial.len;
 }
 
