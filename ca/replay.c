@@ -6,8 +6,10 @@
 #include "ca/crl.h"
 #include "ca/issuer.h"
 #include "ca/replay_inside.h"
+#include "policies/approval.h"
 
 #define ENTRIES_AT_ONCE 500
+#define APPROVAL_PAGE 100
 /* CRLs that may have been published after the last entry that is known: twice
  * what one issuer's publisher makes in a second, and some. */
 #define CRLS_PER_SECOND 4
@@ -157,6 +159,48 @@ static enum err_code lift_all(
 	return code;
 }
 
+static enum err_code end_approval(
+    struct replay *replay, const struct approval *listed, struct err *err)
+{
+	OWNED(approval) approval = NULL;
+	enum err_code code;
+
+	if (listed->state != APPROVAL_OPEN)
+		return ERR_OK;
+	/* As listed it has no revision. */
+	code = approval_get(replay->store, listed->id, &approval, err);
+	if (code != ERR_OK)
+		return code;
+	approval_end(replay->batch, approval, APPROVAL_EXPIRED);
+	return commit(replay, err);
+}
+
+/* What stood open in the backup may have been carried out since, and must not be
+ * again: who still wants it asks anew. */
+static enum err_code end_approvals(struct replay *replay, struct err *err)
+{
+	struct approval *page[APPROVAL_PAGE];
+	uint8_t after[APPROVAL_ID_SIZE];
+	size_t count = APPROVAL_PAGE;
+	bool begun = false;
+	enum err_code code = ERR_OK;
+
+	while (code == ERR_OK && count == APPROVAL_PAGE) {
+		code = approval_list(replay->store, begun ? after : NULL,
+		    APPROVAL_PAGE, page, &count, err);
+		if (code != ERR_OK)
+			return code;
+		for (size_t i = 0; i < count; i++) {
+			memcpy(after, page[i]->id, sizeof(after));
+			begun = true;
+			if (code == ERR_OK)
+				code = end_approval(replay, page[i], err);
+			approval_free(page[i]);
+		}
+	}
+	return code;
+}
+
 enum err_code replay_entry(struct replay *replay,
     const struct audit_entry *entry, bool is_signed, struct err *err)
 {
@@ -207,6 +251,8 @@ enum err_code replay_finish(
 		code = find_last(replay, err);
 	if (code == ERR_OK)
 		code = lift_all(replay, end->crl_above, err);
+	if (code == ERR_OK)
+		code = end_approvals(replay, err);
 	if (code != ERR_OK)
 		return code;
 	batch_audit(

@@ -373,6 +373,11 @@ static const struct {
 	const char *action, *result;
 	effect *effect;
 } effects[] = {
+    {"approval.request", "granted", NULL}, /* replay_finish() ends them all */
+    {"approval.approve", "granted", NULL},
+    {"approval.reject", "granted", NULL},
+    {"approval.execute", "granted", NULL},
+    {"approval.expire", "granted", NULL},
     {"certificate.issue", "granted", issue},
     {"certificate.unresolved", "failed", leave_unresolved},
     {"certificate.revoke", "granted", revoke},

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "ca/crl.h"
 #include "ca/replay.h"
+#include "policies/approval.h"
 #include "tests/unit/ca/fixture.h"
 
 #define SERIAL "010203040506070809"
@@ -246,6 +247,44 @@ static void what_cannot_come_back_is_listed(void **state)
 	    BYTES_STR("key.create key:web/tde of web\n").data, 30));
 }
 
+static void ask_for_approval(struct fixture *fixture)
+{
+	const uint8_t requester[IDENTITY_ID_SIZE] = {7};
+	const struct approval_content content = {.action = "cluster.retire",
+	    .requester = requester, .method = "DELETE",
+	    .path = "/api/v1/clusters/web", .body = ""};
+	const struct approver_rule rule = {.needed = 1, .expires = 3600};
+	OWNED(approval) approval = NULL;
+	OWNED(batch) batch = batch_new();
+	struct err err = {0};
+
+	assert_int_equal(approval_create(batch, &content, "ann", &rule, 0,
+			     &approval, &err),
+	    ERR_OK);
+	assert_int_equal(
+	    store_commit(fixture->store, batch, &err), ERR_OK);
+}
+
+static void what_waited_for_approval_is_to_be_asked_for_anew(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(replay) replay = replay_new(fixture->store);
+	struct approval *page[2];
+	struct err err = {0};
+	size_t count;
+
+	(void)state;
+	ask_for_approval(fixture);
+	must(replay, "approval.execute", "approval:07", NULL);
+	finish(replay, 0);
+	assert_int_equal(
+	    approval_list(fixture->store, NULL, 2, page, &count, &err), ERR_OK);
+	assert_int_equal(count, 1);
+	assert_int_equal(page[0]->state, APPROVAL_EXPIRED);
+	approval_free(page[0]);
+	assert_int_equal(replay_counts(replay)->by_hand, 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -259,6 +298,7 @@ int main(void)
 	    cmocka_unit_test(a_number_that_no_crl_has_is_refused),
 	    cmocka_unit_test(entries_that_tell_nothing_are_refused),
 	    cmocka_unit_test(what_cannot_come_back_is_listed),
+	    cmocka_unit_test(what_waited_for_approval_is_to_be_asked_for_anew),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
