@@ -122,6 +122,7 @@ static void each_error_has_its_exit_code(void **state)
 	    {ERR_UNAUTHENTICATED, 4},
 	    {ERR_QUARANTINED, 4},
 	    {ERR_RATE_LIMITED, 3},
+	    {ERR_AWAITING, 5},
 	    {ERR_CONFIG, 6},
 	};
 
