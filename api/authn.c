@@ -42,24 +42,31 @@ enum err_code authn_refuse_bearer(const struct exchange *x, const char *kind,
 	    "the credentials are not accepted");
 }
 
+/* One that is known and not let in leaves its id, for the audit log; it stays
+ * nobody all the same. */
 static enum err_code identify_token(
     struct exchange *x, const char *text, struct err *err)
 {
 	const char *why = NULL;
+	OWNED(token) token = NULL;
 	enum err_code code = token_check(x->app->store, BYTES_STR(text),
-	    &x->caller.source, &x->token, &why, err);
+	    &x->caller.source, &token, &why, err);
+	if (token != NULL) {
+		char id[2 * TOKEN_ID_SIZE + 1];
+		x->caller.id = mem_printf(
+		    "token:%s", hex_write(token->id, TOKEN_ID_SIZE, id));
+	}
 	if (code == ERR_UNAUTHENTICATED) {
+		x->denied = token != NULL;
 		count_failure(x, "token", why);
 		return gate_failed(x, err);
 	}
 	if (code != ERR_OK)
 		return code;
-	char id[2 * TOKEN_ID_SIZE + 1];
 	x->caller.kind = CALLER_TOKEN;
 	set_roles(x, ROLE_NODE);
-	x->caller.cluster = mem_strdup(x->token->cluster);
-	x->caller.id = mem_printf(
-	    "token:%s", hex_write(x->token->id, TOKEN_ID_SIZE, id));
+	x->caller.cluster = mem_strdup(token->cluster);
+	x->token = GIVE(token);
 	return ERR_OK;
 }
 
@@ -71,8 +78,7 @@ static void act(struct exchange *x, const struct identity *identity)
 	set_roles(x, x->caller.roles);
 }
 
-/* One that is known and not let in leaves its id, for the audit log; it stays
- * nobody all the same. */
+/* As identify_token. */
 static enum err_code identify_identity(struct exchange *x,
     enum bearer_kind kind, const char *text, struct err *err)
 {

@@ -14,6 +14,9 @@ void trail_add(const struct exchange *x, struct batch *batch,
 	struct audit_entry whole = *entry;
 	if (whole.result == NULL)
 		whole.result = "granted";
+	/* What has no policy behind it is granted by a role. */
+	if (whole.rule == NULL && x->route != NULL)
+		whole.rule = permission_name(x->route->permission);
 	if (whole.cluster == NULL)
 		whole.cluster = x->params.cluster;
 	whole.actor = x->caller.id;

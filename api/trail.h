@@ -7,7 +7,8 @@
 #include "store/audit.h"
 
 /* Adds ENTRY to BATCH; actor, source, request id and, where absent, the result
- * "granted" and the path's cluster are filled in. */
+ * "granted", the path's cluster and the route's permission as the rule are
+ * filled in. */
 void trail_add(const struct exchange *x, struct batch *batch,
     const struct audit_entry *entry);
 /* As trail_add in a batch of its own, committed.  Waits. */

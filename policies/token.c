@@ -248,10 +248,11 @@ enum err_code token_check(struct store *store, struct bytes text,
 	    (code = find(store, hash, &token, err)) != ERR_OK)
 		return code;
 	*why_out = find_fault(token, hash, source);
+	if (token != NULL && bearer_hash_equal(token->hash, hash))
+		*token_out = GIVE(token);
 	if (*why_out != NULL)
 		return err_refuse(err, ERR_UNAUTHENTICATED,
 		    "the credentials are not accepted");
-	*token_out = GIVE(token);
 	return ERR_OK;
 }
 

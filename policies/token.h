@@ -54,9 +54,10 @@ MUST_CHECK enum err_code token_create(struct batch *batch,
 /*
  * Finds the token behind TEXT and checks that it is not revoked, not expired
  * and used from an allowed address.  One answer for every failure, whose real
- * reason is in *why_out (static text) for log and audit alone.  A token whose
- * uses are all spent is returned: only a repeated request may still be
- * answered with it (token_is_spent).
+ * reason is in *why_out (static text) for log and audit alone; *token_out is then
+ * the one that was shown, where there is such a one.  A token whose uses are all
+ * spent is let in: only a repeated request may still be answered with it
+ * (token_is_spent).
  * Errors: ERR_UNAUTHENTICATED, ERR_STORE, ERR_CORRUPT, ERR_CRYPTO.
  */
 MUST_CHECK enum err_code token_check(struct store *store, struct bytes text,

@@ -3,6 +3,7 @@
 it was made for, to whom it was made for, and says nothing else about itself."""
 import concurrent.futures
 import json
+import re
 import threading
 
 import pytest
@@ -182,6 +183,56 @@ def test_a_refused_request_spends_no_use(shared, admin):
     assert garbage.status == 400
     assert token.spent == 0
     assert enrol(shared, token.text).status == 201
+
+
+def failures(instance):
+    metrics = instance.get_ops("/metrics").body.decode()
+    return int(re.search(r"^signet_authentication_failures_total (\d+)$",
+                         metrics, re.M)[1])
+
+
+@pytest.mark.parametrize("wish,misuse,why,rule", [
+    ({}, {"spend": True}, "token is spent", "unauthenticated"),
+    ({"from": ["192.0.2.0/24"]}, {}, "token is not for this address",
+     "unauthenticated"),
+    ({"ttl": "1s"}, {"expire": True}, "token has expired", "unauthenticated"),
+    ({}, {"revoke": True}, "token is revoked", "unauthenticated"),
+    ({}, {"profile": "client"}, None, "refused-by-policy"),
+    ({}, {"cluster": "other"}, None, "not-found"),
+])
+def test_a_misused_token_is_alarmed_and_spends_nothing(
+        shared, admin, wish, misuse, why, rule):
+    """In the audit log by its id, so that whose it was is known; where the
+    credential itself is refused, in the log and the metrics, too."""
+    token = Made(admin, **wish)
+    spent = 0
+    if "spend" in misuse:
+        assert enrol(shared, token.text).status == 201
+        spent = 1
+    if "expire" in misuse:
+        wait_until(lambda: shared.call(
+            "GET", "/self", token=token.text).status == 401, "its end")
+    if "revoke" in misuse:
+        token.revoke()
+    before, counted = certificates(admin), failures(shared)
+    answer = enrol(shared, token.text, **{
+        k: v for k, v in misuse.items() if k in ("profile", "cluster")})
+    assert answer.status in (401, 403, 404), answer
+    assert (token.spent, certificates(admin)) == (spent, before)
+    request_id = answer.headers["X-Request-Id"]
+    head = admin.ask("GET", "/audit/checkpoint")["sequence"]
+    entry, = (e for e in admin.ask(
+        "GET", f"/audit?cursor={head - 5}")["items"]
+        if e.get("request_id") == request_id)
+    assert (entry["actor"], entry["result"], entry["rule"]) == \
+        (f"token:{token.id}", "refused", rule)
+    assert entry["source"] == "127.0.0.1"
+    if why is None:
+        return
+    assert failures(shared) == counted + 1
+    line, = (l for l in shared.log_lines() if l.get("request") == request_id
+             and l.get("message") == "authentication refused")
+    assert line["why"] == why and line["level"] == "warn"
 
 
 @pytest.mark.parametrize("authorization", [

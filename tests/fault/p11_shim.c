@@ -8,6 +8,8 @@
  * SIGNET_SHIM_COUNTS  a file that gets the function's name and a newline for
  *                     every call (appended, so several processes can share it)
  *
+ * SIGNET_SHIM_WRAPPED a file that gets what C_WrapKey gave, a line of hex each
+ *
  * A rule is a line "FUNCTION WHEN WHAT"; '#' begins a comment.
  *   WHEN  N        the Nth call since the rules were read, by this process
  *         from:N   the Nth and all later ones
@@ -176,6 +178,22 @@ static void count_call(const char *function)
 	int len = snprintf(line, sizeof(line), "%s\n", function);
 	if (counts_fd < 0 || write(counts_fd, line, (size_t)len) != len)
 		abort();
+}
+
+/* For a test that has to know a key that is wrapped. */
+static void write_wrapped(CK_RV rv, const CK_BYTE *out, CK_ULONG len)
+{
+	const char *path = getenv("SIGNET_SHIM_WRAPPED");
+	FILE *file;
+	if (!path || rv != CKR_OK || !out)
+		return;
+	file = fopen(path, "ae");
+	if (!file)
+		abort();
+	for (CK_ULONG i = 0; i < len; i++)
+		fprintf(file, "%02x", out[i]);
+	fprintf(file, "\n");
+	fclose(file);
 }
 
 static bool rule_hits(struct rule *rule)
@@ -356,8 +374,9 @@ CALL(C_GenerateKey, (S, MECH, ATTRS(t), H *o), (s, m, t, t_n, o),
 CALL(C_GenerateKeyPair, (S, MECH, ATTRS(p), ATTRS(t), H *pub, H *prv),
     (s, m, p, p_n, t, t_n, pub, prv),
     (bend(&verdict, p, p_n), bend(&verdict, t, t_n)), (void)0)
-OUTPUT(C_WrapKey, (S, MECH, H by, H key, OUT), (s, m, by, key, out, out_len),
-    out, *out_len)
+CALL(C_WrapKey, (S, MECH, H by, H key, OUT), (s, m, by, key, out, out_len),
+    (void)0, (spoil(verdict.after, rv, out, *out_len),
+	write_wrapped(rv, out, *out_len)))
 CALL(C_UnwrapKey, (S, MECH, H by, IN, ATTRS(t), H *o),
     (s, m, by, in, in_len, t, t_n, o), bend(&verdict, t, t_n), (void)0)
 OUTPUT(C_GenerateRandom, (S, CK_BYTE *out, CK_ULONG n), (s, out, n), out, n)

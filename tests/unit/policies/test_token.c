@@ -56,12 +56,13 @@ static enum err_code check(struct fixture *fixture, struct bytes text,
 static void assert_turned_away(struct fixture *fixture, struct bytes text,
     const char *source, const char *why)
 {
-	struct token *token = NULL;
+	OWNED(token) token = NULL;
 	const char *found = NULL;
 
 	assert_int_equal(
 	    check(fixture, text, source, &token, &found), ERR_UNAUTHENTICATED);
-	assert_null(token);
+	/* Whose it was is for the audit log. */
+	assert_int_equal(token == NULL, strcmp(why, "no such token") == 0);
 	assert_string_equal(found, why);
 	assert_string_equal(
 	    fixture->err.detail, "the credentials are not accepted");
