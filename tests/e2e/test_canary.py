@@ -216,23 +216,20 @@ def test_no_answer_but_the_one_that_gives_it_tells_a_secret(world):
 @root_only
 def test_the_memory_of_the_server_holds_none_after_the_answer(world):
     """The control travels as a token does, on a connection that stands."""
-    bearer, answer = world.bearer, None
-    for _ in range(3):
-        answer = world.it.call(
-            "POST", "/clusters/c/keys/k/datakey", {}, **bearer)
-        world.know("data key", base64.b64decode(answer.json["plaintext"]))
-        known = world.known()
-        assert {known[f] for f in found_in_memory(
-            world.it.server.pid, *known)} == set()
+    answer = world.it.call(
+        "POST", "/clusters/c/keys/k/datakey", {}, **world.bearer)
+    world.know("data key", base64.b64decode(answer.json["plaintext"]))
+    known = world.known()
+    found = found_in_memory(world.it.server.pid, *known)
+    assert {known[f] for f in found} == set()
     control = b"control-" + os.urandom(12).hex().encode()
     with world.it.tls().wrap_socket(
             socket.create_connection(("127.0.0.1", world.it.api), PATIENCE),
             server_hostname="127.0.0.1") as standing:
         standing.sendall(b"GET /api/v1/self HTTP/1.1\r\nHost: x\r\n"
                          b"Authorization: Bearer " + control)
-        wait_until(lambda: found_in_memory(world.it.server.pid, control),
-                   "the control")
-        found = found_in_memory(world.it.server.pid, control, *known)
+        found = wait_until(lambda: found_in_memory(
+            world.it.server.pid, control, *known), "the control")
     assert found - {control} == set(), {known[f] for f in found - {control}}
     assert found == {control}
 

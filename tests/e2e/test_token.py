@@ -185,14 +185,13 @@ def test_a_refused_request_spends_no_use(shared, admin):
     assert enrol(shared, token.text).status == 201
 
 
-def failures(instance):
+def counted(instance, name):
     metrics = instance.get_ops("/metrics").body.decode()
-    return int(re.search(r"^signet_authentication_failures_total (\d+)$",
-                         metrics, re.M)[1])
+    return int(re.search(rf"^signet_{name}_total (\d+)$", metrics, re.M)[1])
 
 
 @pytest.mark.parametrize("wish,misuse,why,rule", [
-    ({}, {"spend": True}, "token is spent", "unauthenticated"),
+    ({}, {"spend": True}, None, "unauthenticated"),
     ({"from": ["192.0.2.0/24"]}, {}, "token is not for this address",
      "unauthenticated"),
     ({"ttl": "1s"}, {"expire": True}, "token has expired", "unauthenticated"),
@@ -203,7 +202,7 @@ def failures(instance):
 def test_a_misused_token_is_alarmed_and_spends_nothing(
         shared, admin, wish, misuse, why, rule):
     """In the audit log by its id, so that whose it was is known; where the
-    credential itself is refused, in the log and the metrics, too."""
+    credential itself is refused, in the server's log, too; both are counted."""
     token = Made(admin, **wish)
     spent = 0
     if "spend" in misuse:
@@ -214,7 +213,9 @@ def test_a_misused_token_is_alarmed_and_spends_nothing(
             "GET", "/self", token=token.text).status == 401, "its end")
     if "revoke" in misuse:
         token.revoke()
-    before, counted = certificates(admin), failures(shared)
+    before = certificates(admin)
+    failures, audited = (counted(shared, name) for name in (
+        "authentication_failures", "refusals_audited"))
     answer = enrol(shared, token.text, **{
         k: v for k, v in misuse.items() if k in ("profile", "cluster")})
     assert answer.status in (401, 403, 404), answer
@@ -227,9 +228,10 @@ def test_a_misused_token_is_alarmed_and_spends_nothing(
     assert (entry["actor"], entry["result"], entry["rule"]) == \
         (f"token:{token.id}", "refused", rule)
     assert entry["source"] == "127.0.0.1"
+    assert counted(shared, "refusals_audited") == audited + 1
     if why is None:
         return
-    assert failures(shared) == counted + 1
+    assert counted(shared, "authentication_failures") == failures + 1
     line, = (l for l in shared.log_lines() if l.get("request") == request_id
              and l.get("message") == "authentication refused")
     assert line["why"] == why and line["level"] == "warn"
