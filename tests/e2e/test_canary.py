@@ -216,6 +216,9 @@ def test_no_answer_but_the_one_that_gives_it_tells_a_secret(world):
 @root_only
 def test_the_memory_of_the_server_holds_none_after_the_answer(world):
     """The control travels as a token does, on a connection that stands."""
+    maps = pathlib.Path(f"/proc/{world.it.server.pid}/maps").read_text()
+    if "libasan" in maps or "libtsan" in maps:
+        pytest.skip("sanitizers keep what was freed, to find its use")
     answer = world.it.call(
         "POST", "/clusters/c/keys/k/datakey", {}, **world.bearer)
     world.know("data key", base64.b64decode(answer.json["plaintext"]))
@@ -279,8 +282,9 @@ def test_a_crash_writes_no_core_even_where_one_could_be(world):
         cwd=world.folder)
     wait_until(lambda: pathlib.Path(f"/proc/{control.pid}/comm").read_text()
                == "sleep\n", "the control")
-    control.send_signal(signal.SIGSEGV)
-    assert ended_by(control)[0] == signal.SIGSEGV
+    control.send_signal(signal.SIGABRT)
+    if ended_by(control) != (signal.SIGABRT, True):
+        pytest.skip("this system writes no cores")
     server, world.it.server = world.it.server, None
-    server.send_signal(signal.SIGSEGV)
-    assert ended_by(server) == (signal.SIGSEGV, False)
+    server.send_signal(signal.SIGABRT)
+    assert ended_by(server) == (signal.SIGABRT, False)
