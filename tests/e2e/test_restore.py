@@ -69,7 +69,8 @@ class Drill:
         self.number, self.listed = crl_number(instance)
         with admin_of(instance) as admin:
             self.size = admin.ask("GET", "/audit/checkpoint")["sequence"]
-        wait_until(lambda: witnessed(self.witness)[1] >= self.size, "witness")
+        wait_until(lambda: self.witness.exists()
+                   and witnessed(self.witness)[1] >= self.size, "witness")
         instance.check("audit", "verify", "--state", folder / "seen")
         instance.kill()
         shutil.copy(self.witness, folder / "witness.copy")

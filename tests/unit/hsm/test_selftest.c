@@ -21,8 +21,9 @@
 
 static struct real real;
 static struct hsm_options shimmed;
-static char no_handler[] = "ASAN_OPTIONS=handle_segv=0";
-static char *environment[4];
+static char no_asan_handler[] = "ASAN_OPTIONS=handle_segv=0";
+static char no_tsan_handler[] = "TSAN_OPTIONS=handle_segv=0";
+static char *environment[5];
 
 static int begin(void **state UNUSED)
 {
@@ -43,7 +44,8 @@ static int begin(void **state UNUSED)
 	environment[1] = mem_printf("SIGNET_SHIM_MODULE=%s", real.options.module);
 	environment[2] = mem_printf("SIGNET_SHIM_RULES=%s/rules", real.dir);
 	/* A driver that crashes ends as it does without a sanitizer. */
-	environment[3] = no_handler;
+	environment[3] = no_asan_handler;
+	environment[4] = no_tsan_handler;
 	shimmed = real.options;
 	shimmed.module = SHIM;
 	shimmed.environment = environment;
