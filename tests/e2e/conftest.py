@@ -10,6 +10,9 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "slow: too slow for sanitized programs")
     config.addinivalue_line(
         "markers", "bounds: holds a time that sanitized programs do not meet")
+    config.addinivalue_line(
+        "markers", "unsanitized: looks at crashes or freed memory, which "
+        "sanitizers keep for themselves")
 
 
 @pytest.fixture(scope="session")

@@ -74,6 +74,7 @@ def test_nobody_outlives_a_killed_server(make_instance):
                "workers and spawner gone")
 
 
+@pytest.mark.unsanitized
 def test_a_crash_leaves_no_core(make_instance, tmp_path):
     instance = make_instance().start()
     limits = pathlib.Path(f"/proc/{instance.server.pid}/limits").read_text()
