@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "policies/record.h"
+#include "policies/row.h"
 
 void approval_free(struct approval *approval)
 {
@@ -52,28 +53,7 @@ bool approval_is_open(const struct approval *approval, int64_t now)
 
 /* ---- in the store ---- */
 
-static enum err_code find(struct store *store, struct bytes id,
-    struct approval **approval_out, struct err *err)
-{
-	uint64_t revision = 0;
-	bool found = false;
-	OWNED_BUF(record);
-	enum err_code code;
-
-	*approval_out = NULL;
-	code = store_find(
-	    store, TABLE_APPROVALS, id, &record, &revision, &found, err);
-	if (code != ERR_OK || !found)
-		return code;
-	if (!approval_read(id.data, buf_bytes(&record), approval_out)) {
-		OWNED_STR(hex) = hex_new(id.data, id.len);
-
-		return err_fail(err, ERR_CORRUPT,
-		    "record of approval %s cannot be read", hex);
-	}
-	(*approval_out)->revision = revision;
-	return ERR_OK;
-}
+DEFINE_ROW_KIND(approval, TABLE_APPROVALS, APPROVAL_ID_SIZE);
 
 enum err_code approval_find_digest(struct store *store,
     const uint8_t digest[static APPROVAL_DIGEST_SIZE],
@@ -91,61 +71,29 @@ enum err_code approval_find_digest(struct store *store,
 	if (id.len != 1 + APPROVAL_ID_SIZE || id.data[0] != RECORD_VERSION)
 		return err_fail(
 		    err, ERR_CORRUPT, "index of approvals cannot be read");
-	return find(store, BYTES(id.data + 1, APPROVAL_ID_SIZE), approval_out,
-	    err);
+	return row_find(store, &approval_row,
+	    BYTES(id.data + 1, APPROVAL_ID_SIZE), approval_out, &found, err);
 }
 
 enum err_code approval_get(struct store *store,
     const uint8_t id[static APPROVAL_ID_SIZE], struct approval **approval_out,
     struct err *err)
 {
-	enum err_code code =
-	    find(store, BYTES(id, APPROVAL_ID_SIZE), approval_out, err);
-
-	if (code == ERR_OK && *approval_out == NULL) {
-		OWNED_STR(hex) = hex_new(id, APPROVAL_ID_SIZE);
-
-		return err_refuse(
-		    err, ERR_NOT_FOUND, "there is no approval %s", hex);
-	}
-	return code;
-}
-
-static enum err_code read_page(struct scan *scan, size_t limit,
-    struct approval **approvals, size_t *count, struct err *err)
-{
-	while (*count < limit) {
-		struct bytes key, value;
-		enum err_code code;
-		bool more;
-
-		code = scan_next(scan, &key, &value, &more, err);
-		if (code != ERR_OK || !more)
-			return code;
-		if (key.len != APPROVAL_ID_SIZE ||
-		    !approval_read(key.data, value, &approvals[*count]))
-			return err_fail(err, ERR_CORRUPT,
-			    "record of approval %s cannot be read",
-			    err_quote(key.data, key.len));
-		(*count)++;
-	}
-	return ERR_OK;
+	return row_get(store, &approval_row, id, approval_out, err);
 }
 
 enum err_code approval_list(struct store *store, const uint8_t *after,
     size_t limit, struct approval **approvals, size_t *count_out,
     struct err *err)
 {
-	OWNED(scan) scan = NULL;
-	enum err_code code;
+	struct row_page page = {
+	    .after = BYTES(after, after == NULL ? 0 : APPROVAL_ID_SIZE),
+	    .limit = limit,
+	    .slots = approvals,
+	};
+	enum err_code code = row_list(store, &approval_row, &page, err);
 
-	*count_out = 0;
-	code = scan_open(store, TABLE_APPROVALS, BYTES(NULL, 0),
-	    BYTES(after, after == NULL ? 0 : APPROVAL_ID_SIZE), &scan, err);
-	if (code == ERR_OK)
-		code = read_page(scan, limit, approvals, count_out, err);
-	while (code != ERR_OK && *count_out > 0)
-		approval_free(approvals[--*count_out]);
+	*count_out = page.count;
 	return code;
 }
 

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policies/approvers.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
-#include "base/yaml.h"
 #include "policies/record.h"
+#include "policies/rulefile.h"
 
 #define FILE_MAX (64 * 1024)	/* octets */
 #define FORMAT_VERSION 1
@@ -162,28 +160,10 @@ void approver_rules_print(const struct approver_rules *rules, struct buf *out)
 	}
 }
 
-/* Where the loader is, for the line of an error. */
-struct place {
-	const char *path;	/* of the file */
-	struct bytes text;
-	size_t rule;
+struct loader {
+	struct rulefile at;
 	const struct role_set *roles;
-	struct err *err;
 };
-
-static enum err_code PRINTF_LIKE(3, 4) refuse(
-    const struct place *place, const char *field, const char *fmt, ...)
-{
-	OWNED_STR(at) = mem_printf("approvals[%zu].%s", place->rule + 1, field);
-	char wrong[240];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(wrong, sizeof(wrong), fmt, args);
-	va_end(args);
-	return err_refuse(place->err, ERR_CONFIG, "%s:%u: %s: %s", place->path,
-	    yaml_line_of(place->text, &rules_schema, at), at, wrong);
-}
 
 static bool holds(const struct caller *caller)
 {
@@ -195,21 +175,21 @@ static bool holds(const struct caller *caller)
 }
 
 static enum err_code load_role(
-    const struct place *place, size_t index, const char *name)
+    const struct loader *loader, size_t index, const char *name)
 {
 	OWNED_STR(field) = mem_printf("roles[%zu]", index + 1);
 	struct caller taken = {.kind = CALLER_CERTIFICATE};
 
-	if (!role_take(place->roles, name, &taken))
-		return refuse(place, field, "there is no role \"%s\"",
+	if (!role_take(loader->roles, name, &taken))
+		return rulefile_refuse(&loader->at, field, "there is no role \"%s\"",
 		    err_quote_str(name));
 	if (!holds(&taken))
-		return refuse(place, field, "role \"%s\" lacks %s", name,
+		return rulefile_refuse(&loader->at, field, "role \"%s\" lacks %s", name,
 		    permission_name(PERM_APPROVAL_DECIDE));
 	return ERR_OK;
 }
 
-static enum err_code load_lists(const struct place *place,
+static enum err_code load_lists(const struct loader *loader,
     const struct file_rule *from, struct approver_rule *rule)
 {
 	enum err_code code;
@@ -217,7 +197,7 @@ static enum err_code load_lists(const struct place *place,
 	rule->roles = mem_zalloc_array(
 	    (size_t)from->roles_count + 1, sizeof(*rule->roles));
 	for (size_t i = 0; i < from->roles_count; i++) {
-		code = load_role(place, i, from->roles[i]);
+		code = load_role(loader, i, from->roles[i]);
 		if (code != ERR_OK)
 			return code;
 		rule->roles[rule->roles_count++] = mem_strdup(from->roles[i]);
@@ -229,21 +209,21 @@ static enum err_code load_lists(const struct place *place,
 	return ERR_OK;
 }
 
-static enum err_code load_needed(const struct place *place,
+static enum err_code load_needed(const struct rulefile *at,
     const struct file_rule *from, struct approver_rule *rule)
 {
 	if (from->needed < 1 || from->needed > APPROVERS_NEEDED_MAX)
-		return refuse(place, "needed", "%lld is not from 1 to %d",
+		return rulefile_refuse(at, "needed", "%lld is not from 1 to %d",
 		    (long long)from->needed, APPROVERS_NEEDED_MAX);
 	rule->needed = (unsigned)from->needed;
 	if (rule->roles_count == 0 && rule->names_count < rule->needed)
-		return refuse(place, "needed",
+		return rulefile_refuse(at, "needed",
 		    "%u consents, and no more than %zu may give one",
 		    rule->needed, rule->names_count);
 	return ERR_OK;
 }
 
-static enum err_code load_expires(const struct place *place,
+static enum err_code load_expires(const struct rulefile *at,
     const struct file_rule *from, struct approver_rule *rule)
 {
 	rule->expires = EXPIRES_DEFAULT;
@@ -251,13 +231,13 @@ static enum err_code load_expires(const struct place *place,
 		return ERR_OK;
 	if (!duration_parse(from->expires, &rule->expires) ||
 	    rule->expires < EXPIRES_MIN || rule->expires > EXPIRES_MAX)
-		return refuse(place, "expires",
+		return rulefile_refuse(at, "expires",
 		    "\"%s\" is not a duration from 1m to 30d",
 		    err_quote_str(from->expires));
 	return ERR_OK;
 }
 
-static enum err_code load_actions(const struct place *place,
+static enum err_code load_actions(const struct rulefile *at,
     const struct file_rule *from, const struct approver_rule *rule,
     struct approver_rules *rules)
 {
@@ -266,41 +246,43 @@ static enum err_code load_actions(const struct place *place,
 		enum guarded_action action = GUARDED_NONE;
 
 		if (!guarded_parse(from->actions[i], &action))
-			return refuse(place, field,
+			return rulefile_refuse(at, field,
 			    "\"%s\" is no action; signet-policy(5) lists them",
 			    err_quote_str(from->actions[i]));
 		if (rules->of[action] != NULL)
-			return refuse(place, field, "\"%s\" is there twice",
+			return rulefile_refuse(at, field, "\"%s\" is there twice",
 			    from->actions[i]);
 		rules->of[action] = rule;
 	}
 	return ERR_OK;
 }
 
-static enum err_code load_rules(struct place *place,
+static enum err_code load_rule(const struct loader *loader,
+    const struct file_rule *from, struct approver_rules *rules)
+{
+	struct approver_rule *rule = &rules->rules[rules->count++];
+	const struct rulefile *at = &loader->at;
+	enum err_code code;
+
+	if ((code = load_lists(loader, from, rule)) != ERR_OK ||
+	    (code = load_needed(at, from, rule)) != ERR_OK ||
+	    (code = load_expires(at, from, rule)) != ERR_OK)
+		return code;
+	return load_actions(at, from, rule, rules);
+}
+
+static enum err_code load_rules(struct loader *loader,
     const struct file_rules *file, struct approver_rules *rules)
 {
-	if (file->version != FORMAT_VERSION)
-		return err_refuse(place->err, ERR_CONFIG,
-		    "%s:%u: version: format %lld is not known, only %d",
-		    place->path,
-		    yaml_line_of(place->text, &rules_schema, "version"),
-		    (long long)file->version, FORMAT_VERSION);
-	rules->rules =
-	    mem_zalloc_array((size_t)file->rules_count + 1, sizeof(*rules->rules));
-	for (size_t i = 0; i < file->rules_count; i++) {
-		const struct file_rule *from = &file->rules[i];
-		struct approver_rule *rule = &rules->rules[rules->count++];
-		enum err_code code;
+	struct rulefile *at = &loader->at;
+	enum err_code code =
+	    rulefile_check_version(at, file->version, FORMAT_VERSION);
 
-		place->rule = i;
-		if ((code = load_lists(place, from, rule)) != ERR_OK ||
-		    (code = load_needed(place, from, rule)) != ERR_OK ||
-		    (code = load_expires(place, from, rule)) != ERR_OK ||
-		    (code = load_actions(place, from, rule, rules)) != ERR_OK)
-			return code;
-	}
-	return ERR_OK;
+	rules->rules = mem_zalloc_array(
+	    (size_t)file->rules_count + 1, sizeof(*rules->rules));
+	for (; code == ERR_OK && at->item < file->rules_count; at->item++)
+		code = load_rule(loader, &file->rules[at->item], rules);
+	return code;
 }
 
 enum err_code approver_rules_load(const char *path,
@@ -309,6 +291,13 @@ enum err_code approver_rules_load(const char *path,
 {
 	__attribute__((cleanup(file_rules_cleanup))) struct file_rules *file =
 	    NULL;
+	struct loader loader = {
+	    .at = {.path = path,
+		.schema = &rules_schema,
+		.list = "approvals",
+		.err = err},
+	    .roles = roles,
+	};
 	OWNED(approver_rules) rules = mem_zalloc(sizeof(*rules));
 	OWNED_BUF(text);
 	void *data = NULL;
@@ -318,20 +307,11 @@ enum err_code approver_rules_load(const char *path,
 		*rules_out = GIVE(rules);
 		return ERR_OK;
 	}
-	code = fs_read(path, FILE_MAX, &text, err);
-	if (code == ERR_TOO_LARGE)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:1: longer than %d octets", path, FILE_MAX);
-	if (code != ERR_OK)
-		return code;
-	code = yaml_parse(path, buf_bytes(&text), &rules_schema, &data, err);
-	if (code != ERR_OK)
+	if ((code = rulefile_read(&loader.at, FILE_MAX, &text)) != ERR_OK ||
+	    (code = rulefile_parse(&loader.at, &data)) != ERR_OK)
 		return code;
 	file = data;
-	struct place place = {
-	    .path = path, .text = buf_bytes(&text), .roles = roles, .err = err};
-	code = load_rules(&place, file, rules);
-	if (code != ERR_OK)
+	if ((code = load_rules(&loader, file, rules)) != ERR_OK)
 		return code;
 	*rules_out = GIVE(rules);
 	return ERR_OK;

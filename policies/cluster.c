@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "policies/record.h"
+#include "policies/row.h"
 #include "policies/syntax.h"
 #include "store/key.h"
 
@@ -386,41 +387,35 @@ enum err_code cluster_check_cn(struct store *store,
 }
 
 /* The cluster under KEY, which is its name and a zero octet. */
-static enum err_code read_entry(struct bytes key, struct bytes value,
-    struct cluster **cluster_out, struct err *err)
+static bool read_row(
+    struct bytes key, struct bytes record, uint64_t revision, void *slot)
 {
 	OWNED_STR(name) = mem_strndup(
 	    (const char *)key.data, key.len == 0 ? 0 : key.len - 1);
+	struct cluster **cluster = slot;
 
-	if (!cluster_read(name, value, cluster_out))
-		return err_fail(err, ERR_CORRUPT,
-		    "record of cluster %s cannot be read", err_quote_str(name));
-	return ERR_OK;
+	if (!cluster_read(name, record, cluster))
+		return false;
+	(*cluster)->revision = revision;
+	return true;
 }
 
-static enum err_code read_page(struct scan *scan, size_t limit,
-    struct cluster **clusters, size_t *count, struct err *err)
+static void drop_row(void *slot)
 {
-	struct bytes key, value;
-	enum err_code code;
-	bool more;
-
-	while (*count < limit) {
-		code = scan_next(scan, &key, &value, &more, err);
-		if (code != ERR_OK || !more)
-			return code;
-		code = read_entry(key, value, &clusters[*count], err);
-		if (code != ERR_OK)
-			return code;
-		(*count)++;
-	}
-	return ERR_OK;
+	cluster_free(*(struct cluster **)slot);
 }
+
+static const struct row_kind cluster_row = {
+    .name = "cluster",
+    .table = TABLE_CLUSTERS,
+    .read = read_row,
+    .drop = drop_row,
+};
 
 enum err_code cluster_list(struct store *store, const char *after, size_t limit,
     struct cluster **clusters, size_t *count_out, struct err *err)
 {
-	OWNED(scan) scan = NULL;
+	struct row_page page = {.limit = limit, .slots = clusters};
 	struct key key = KEY_INIT;
 	enum err_code code;
 
@@ -430,14 +425,8 @@ enum err_code cluster_list(struct store *store, const char *after, size_t limit,
 		    "\"%s\" is not the name of a cluster", err_quote_str(after));
 	if (after != NULL)
 		key = key_of(after);
-	code = scan_open(store, TABLE_CLUSTERS, BYTES(NULL, 0), key_bytes(&key),
-	    &scan, err);
-	if (code != ERR_OK)
-		return code;
-	code = read_page(scan, limit, clusters, count_out, err);
-	if (code == ERR_OK)
-		return ERR_OK;
-	while (*count_out > 0)
-		cluster_free(clusters[--*count_out]);
+	page.after = key_bytes(&key);
+	code = row_list(store, &cluster_row, &page, err);
+	*count_out = page.count;
 	return code;
 }

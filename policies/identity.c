@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "policies/names.h"
 #include "policies/record.h"
+#include "policies/row.h"
 
 #define CREATOR_MAX 256		/* octets */
 
@@ -31,6 +32,8 @@ static bool has_hash(const struct identity *identity)
 }
 
 /* ---- in the store ---- */
+
+DEFINE_ROW_KIND(identity, TABLE_IDENTITIES, IDENTITY_ID_SIZE);
 
 void identity_put(struct batch *batch, const struct identity *identity)
 {
@@ -87,76 +90,32 @@ enum err_code identity_find(struct store *store,
     const uint8_t id[static IDENTITY_ID_SIZE], struct identity **identity_out,
     struct err *err)
 {
-	uint64_t revision = 0;
-	bool found = false;
-	OWNED_BUF(record);
-	enum err_code code;
+	bool found;
 
 	*identity_out = NULL;
-	code = store_find(store, TABLE_IDENTITIES, BYTES(id, IDENTITY_ID_SIZE),
-	    &record, &revision, &found, err);
-	if (code != ERR_OK || !found)
-		return code;
-	if (!identity_read(id, buf_bytes(&record), identity_out)) {
-		OWNED_STR(hex) = hex_new(id, IDENTITY_ID_SIZE);
-
-		return err_fail(err, ERR_CORRUPT,
-		    "record of identity %s cannot be read", hex);
-	}
-	(*identity_out)->revision = revision;
-	return ERR_OK;
+	return row_find(store, &identity_row, BYTES(id, IDENTITY_ID_SIZE),
+	    identity_out, &found, err);
 }
 
 enum err_code identity_get(struct store *store,
     const uint8_t id[static IDENTITY_ID_SIZE], struct identity **identity_out,
     struct err *err)
 {
-	enum err_code code = identity_find(store, id, identity_out, err);
-
-	if (code == ERR_OK && *identity_out == NULL) {
-		OWNED_STR(hex) = hex_new(id, IDENTITY_ID_SIZE);
-
-		return err_refuse(
-		    err, ERR_NOT_FOUND, "there is no identity %s", hex);
-	}
-	return code;
-}
-
-static enum err_code read_page(struct scan *scan, size_t limit,
-    struct identity **identities, size_t *count, struct err *err)
-{
-	while (*count < limit) {
-		struct bytes key, value;
-		enum err_code code;
-		bool more;
-
-		code = scan_next(scan, &key, &value, &more, err);
-		if (code != ERR_OK || !more)
-			return code;
-		if (key.len != IDENTITY_ID_SIZE ||
-		    !identity_read(key.data, value, &identities[*count]))
-			return err_fail(err, ERR_CORRUPT,
-			    "record of identity %s cannot be read",
-			    err_quote(key.data, key.len));
-		(*count)++;
-	}
-	return ERR_OK;
+	return row_get(store, &identity_row, id, identity_out, err);
 }
 
 enum err_code identity_list(struct store *store, const uint8_t *after,
     size_t limit, struct identity **identities, size_t *count_out,
     struct err *err)
 {
-	OWNED(scan) scan = NULL;
-	enum err_code code;
+	struct row_page page = {
+	    .after = BYTES(after, after == NULL ? 0 : IDENTITY_ID_SIZE),
+	    .limit = limit,
+	    .slots = identities,
+	};
+	enum err_code code = row_list(store, &identity_row, &page, err);
 
-	*count_out = 0;
-	code = scan_open(store, TABLE_IDENTITIES, BYTES(NULL, 0),
-	    BYTES(after, after == NULL ? 0 : IDENTITY_ID_SIZE), &scan, err);
-	if (code == ERR_OK)
-		code = read_page(scan, limit, identities, count_out, err);
-	while (code != ERR_OK && *count_out > 0)
-		identity_free(identities[--*count_out]);
+	*count_out = page.count;
 	return code;
 }
 

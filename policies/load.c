@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 /* policy_load: from a YAML file to a policy, every word of it checked. */
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/text.h"
-#include "base/yaml.h"
 #include "policies/profile.h"
+#include "policies/rulefile.h"
 
 #define FILE_MAX (256 * 1024)	/* octets */
 #define FORMAT_VERSION 1
@@ -127,37 +125,13 @@ static void file_policy_cleanup(struct file_policy **file)
 	yaml_release(&policy_schema, *file);
 }
 
-/* A place in the file: where the loader is, for the line of an error. */
-struct place {
-	const char *path;	/* of the file */
-	struct bytes text;
-	size_t profile;
-	struct err *err;
-};
-
-/* Refuses the file at FIELD of the place's profile. */
-static enum err_code PRINTF_LIKE(3, 4) refuse(
-    const struct place *place, const char *field, const char *fmt, ...)
-{
-	OWNED_STR(at) =
-	    mem_printf("profiles[%zu].%s", place->profile + 1, field);
-	char wrong[240];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(wrong, sizeof(wrong), fmt, args);
-	va_end(args);
-	return err_refuse(place->err, ERR_CONFIG, "%s:%u: %s: %s", place->path,
-	    yaml_line_of(place->text, &policy_schema, at), at, wrong);
-}
-
-/* As refuse, at one item of a list. */
-static enum err_code refuse_item(const struct place *place, const char *list,
+/* As rulefile_refuse, at one item of a list. */
+static enum err_code refuse_item(const struct rulefile *at, const char *list,
     size_t index, const char *item, const char *wrong)
 {
 	OWNED_STR(field) = mem_printf("%s[%zu]", list, index + 1);
 
-	return refuse(place, field, "\"%s\" %s", err_quote_str(item), wrong);
+	return rulefile_refuse(at, field, "\"%s\" %s", err_quote_str(item), wrong);
 }
 
 /* The bit of the word ITEM among WORDS; 0 when there is none. */
@@ -177,7 +151,7 @@ struct vocabulary {
 	size_t count;
 };
 
-static enum err_code load_words(const struct place *place,
+static enum err_code load_words(const struct rulefile *at,
     const struct vocabulary *known, struct text_list list, uint32_t *bits_out)
 {
 	for (size_t i = 0; i < list.items_count; i++) {
@@ -195,13 +169,13 @@ static enum err_code load_words(const struct place *place,
 			buf_printf(&wrong, "%s%s", j > 0 ? ", " : "",
 			    known->words[j].text);
 		buf_put_u8(&wrong, '\0');
-		return refuse_item(place, known->field, i, list.items[i],
+		return refuse_item(at, known->field, i, list.items[i],
 		    (const char *)wrong.data);
 	}
 	return ERR_OK;
 }
 
-static enum err_code load_key_types(const struct place *place,
+static enum err_code load_key_types(const struct rulefile *at,
     struct text_list list, uint32_t *bits_out)
 {
 	struct policy_word words[KEY_TYPE_COUNT];
@@ -210,10 +184,10 @@ static enum err_code load_key_types(const struct place *place,
 	for (size_t i = 0; i < KEY_TYPE_COUNT; i++)
 		words[i] = (struct policy_word){
 		    key_type_name((enum key_type)i), KEY_TYPE_BIT(i), NULL};
-	return load_words(place, &known, list, bits_out);
+	return load_words(at, &known, list, bits_out);
 }
 
-static enum err_code load_usages(const struct place *place,
+static enum err_code load_usages(const struct rulefile *at,
     const struct file_profile *from, struct profile *profile)
 {
 	static const struct vocabulary key_usages = {
@@ -222,11 +196,11 @@ static enum err_code load_usages(const struct place *place,
 	    policy_ext_usages, ARRAY_LEN(policy_ext_usages)};
 	enum err_code code;
 
-	code = load_words(place, &key_usages, (struct text_list){
+	code = load_words(at, &key_usages, (struct text_list){
 	    from->key_usage, from->key_usage_count}, &profile->key_usage);
 	if (code != ERR_OK)
 		return code;
-	code = load_words(place, &ext_usages, (struct text_list){
+	code = load_words(at, &ext_usages, (struct text_list){
 	    from->extended_key_usage, from->extended_key_usage_count},
 	    &profile->ext_usage);
 	if (code != ERR_OK)
@@ -236,7 +210,7 @@ static enum err_code load_usages(const struct place *place,
 
 		if ((profile->key_types & KEY_TYPE_BIT(type)) != 0 &&
 		    policy_fit_usage(profile->key_usage, type) == 0)
-			return refuse(place, "key_usage",
+			return rulefile_refuse(at, "key_usage",
 			    "no key usage is left for a key of type %s",
 			    key_type_name(type));
 	}
@@ -249,23 +223,23 @@ struct span {
 	int64_t least, most;
 };
 
-static enum err_code load_duration(const struct place *place,
+static enum err_code load_duration(const struct rulefile *at,
     const struct span *span, const char *text, int64_t *seconds_out)
 {
 	char least[CLOCK_TEXT_SIZE], most[CLOCK_TEXT_SIZE];
 
 	if (!duration_parse(text, seconds_out))
-		return refuse(place, span->field,
+		return rulefile_refuse(at, span->field,
 		    "\"%s\" is not a duration such as 30d or 12h",
 		    err_quote_str(text));
 	if (*seconds_out < span->least || *seconds_out > span->most)
-		return refuse(place, span->field, "\"%s\" is not from %s to %s",
+		return rulefile_refuse(at, span->field, "\"%s\" is not from %s to %s",
 		    err_quote_str(text), duration_format(span->least, least),
 		    duration_format(span->most, most));
 	return ERR_OK;
 }
 
-static enum err_code load_validity(const struct place *place,
+static enum err_code load_validity(const struct rulefile *at,
     const struct file_validity *from, struct profile *profile)
 {
 	static const struct span maximum = {
@@ -277,25 +251,25 @@ static enum err_code load_validity(const struct place *place,
 	enum err_code code;
 
 	code = load_duration(
-	    place, &maximum, from->maximum, &profile->validity_maximum);
+	    at, &maximum, from->maximum, &profile->validity_maximum);
 	if (code != ERR_OK)
 		return code;
 	code = load_duration(
-	    place, &normal, from->normal, &profile->validity_default);
+	    at, &normal, from->normal, &profile->validity_default);
 	if (code != ERR_OK)
 		return code;
 	if (profile->validity_default > profile->validity_maximum)
-		return refuse(place, "validity.default",
+		return rulefile_refuse(at, "validity.default",
 		    "the default \"%s\" is more than the maximum \"%s\"",
 		    err_quote_str(from->normal), err_quote_str(from->maximum));
 	profile->backdate = BACKDATE_DEFAULT;
 	if (from->backdate == NULL)
 		return ERR_OK;
 	return load_duration(
-	    place, &backdate, from->backdate, &profile->backdate);
+	    at, &backdate, from->backdate, &profile->backdate);
 }
 
-static enum err_code load_rules(const struct place *place, enum rule_place of,
+static enum err_code load_rules(const struct rulefile *at, enum rule_place of,
     struct text_list list, struct rules *rules)
 {
 	static const char *const fields[] = {
@@ -313,24 +287,24 @@ static enum err_code load_rules(const struct place *place, enum rule_place of,
 
 		if (!rule_parse(of, list.items[i], &rules->items[i], &why))
 			return refuse_item(
-			    place, fields[of], i, list.items[i], why);
+			    at, fields[of], i, list.items[i], why);
 		rules->count++;
 	}
 	return ERR_OK;
 }
 
-static enum err_code load_bool(const struct place *place, const char *field,
+static enum err_code load_bool(const struct rulefile *at, const char *field,
     const char *text, bool *value_out)
 {
 	/* Not libcyaml's type: to it every word but four means true. */
 	*value_out = text != NULL && strcmp(text, "true") == 0;
 	if (text != NULL && !*value_out && strcmp(text, "false") != 0)
-		return refuse(place, field,
+		return rulefile_refuse(at, field,
 		    "\"%s\" is neither true nor false", err_quote_str(text));
 	return ERR_OK;
 }
 
-static enum err_code load_names(const struct place *place,
+static enum err_code load_names(const struct rulefile *at,
     const struct file_names *from, struct profile *profile)
 {
 	static const struct vocabulary requires = {
@@ -350,12 +324,12 @@ static enum err_code load_names(const struct place *place,
 
 	for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
 		code = load_rules(
-		    place, lists[i].of, lists[i].list, lists[i].rules);
+		    at, lists[i].of, lists[i].list, lists[i].rules);
 		if (code != ERR_OK)
 			return code;
 	}
 	code = load_bool(
-	    place, "names.wildcards", from->wildcards, &profile->wildcards);
+	    at, "names.wildcards", from->wildcards, &profile->wildcards);
 	if (code != ERR_OK)
 		return code;
 	profile->except = mem_zalloc_array(
@@ -365,41 +339,41 @@ static enum err_code load_names(const struct place *place,
 
 		profile->except[i] = mem_strdup(from->except[i]);
 	}
-	return load_words(place, &requires, (struct text_list){
+	return load_words(at, &requires, (struct text_list){
 	    from->require, from->require_count}, &profile->require);
 }
 
-static enum err_code load_profile(const struct place *place,
+static enum err_code load_profile(const struct rulefile *at,
     const struct file_profile *from, struct policy *policy)
 {
-	struct profile *profile = &policy->profiles[place->profile];
+	struct profile *profile = &policy->profiles[at->item];
 	enum err_code code;
 
 	if (!text_is_label(from->name))
-		return refuse(place, "name",
+		return rulefile_refuse(at, "name",
 		    "\"%s\" is not a profile's name: 1 to 63 of a-z, 0-9 and '-'",
 		    err_quote_str(from->name));
 	if (policy_has_profile(policy, from->name))
-		return refuse(place, "name", "profile \"%s\" is there twice",
+		return rulefile_refuse(at, "name", "profile \"%s\" is there twice",
 		    err_quote_str(from->name));
 	profile->name = mem_strdup(from->name);
 	profile->description = mem_strdup(from->description);
 	policy->profiles_count++;
-	code = load_key_types(place, (struct text_list){
+	code = load_key_types(at, (struct text_list){
 	    from->key_types, from->key_types_count}, &profile->key_types);
 	if (code != ERR_OK)
 		return code;
-	if ((code = load_usages(place, from, profile)) != ERR_OK ||
-	    (code = load_bool(place, "named_tokens_only", from->on_request,
+	if ((code = load_usages(at, from, profile)) != ERR_OK ||
+	    (code = load_bool(at, "named_tokens_only", from->on_request,
 		 &profile->named_only)) != ERR_OK)
 		return code;
-	code = load_validity(place, &from->validity, profile);
+	code = load_validity(at, &from->validity, profile);
 	if (code != ERR_OK)
 		return code;
-	return load_names(place, &from->names, profile);
+	return load_names(at, &from->names, profile);
 }
 
-static enum err_code load_profiles(struct place *place,
+static enum err_code load_profiles(struct rulefile *at,
     const struct file_policy *file, struct policy *policy)
 {
 	policy->profiles = mem_zalloc_array(
@@ -407,8 +381,8 @@ static enum err_code load_profiles(struct place *place,
 	for (size_t i = 0; i < file->profiles_count; i++) {
 		enum err_code code;
 
-		place->profile = i;
-		code = load_profile(place, &file->profiles[i], policy);
+		at->item = i;
+		code = load_profile(at, &file->profiles[i], policy);
 		if (code != ERR_OK)
 			return code;
 	}
@@ -432,54 +406,58 @@ static char *name_of(const char *path)
 	return NULL;
 }
 
-static enum err_code check_version(const char *path, struct bytes text,
-    const struct file_policy *file, struct err *err)
+/* As policy_parse, of what AT has read. */
+static enum err_code parse(struct rulefile *at, struct policy **policy_out)
 {
-	if (file->version == FORMAT_VERSION)
-		return ERR_OK;
-	return err_refuse(err, ERR_CONFIG,
-	    "%s:%u: version: format %lld is not known, only %d", path,
-	    yaml_line_of(text, &policy_schema, "version"),
-	    (long long)file->version, FORMAT_VERSION);
+	__attribute__((cleanup(file_policy_cleanup))) struct file_policy *file =
+	    NULL;
+	OWNED(policy) policy = mem_zalloc(sizeof(*policy));
+	void *data = NULL;
+	enum err_code code;
+
+	if ((policy->name = name_of(at->path)) == NULL)
+		return err_refuse(at->err, ERR_CONFIG,
+		    "\"%s\": the file of a policy is "
+		    "called NAME.yaml, NAME of a-z, 0-9 and '-'",
+		    err_quote_str(at->path));
+	if ((code = rulefile_parse(at, &data)) != ERR_OK)
+		return code;
+	file = data;
+	code = rulefile_check_version(at, file->version, FORMAT_VERSION);
+	if (code != ERR_OK)
+		return code;
+	policy->description = mem_strdup(file->description);
+	if ((code = load_profiles(at, file, policy)) != ERR_OK)
+		return code;
+	*policy_out = GIVE(policy);
+	return ERR_OK;
+}
+
+static struct rulefile at_start(const char *path, struct err *err)
+{
+	return (struct rulefile){
+	    .path = path,
+	    .schema = &policy_schema,
+	    .list = "profiles",
+	    .err = err,
+	};
 }
 
 enum err_code policy_load(
     const char *path, struct policy **policy_out, struct err *err)
 {
+	struct rulefile at = at_start(path, err);
 	OWNED_BUF(text);
-	enum err_code code = fs_read(path, FILE_MAX, &text, err);
+	enum err_code code = rulefile_read(&at, FILE_MAX, &text);
 
-	if (code == ERR_TOO_LARGE)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:1: longer than %d octets", path, FILE_MAX);
-	if (code != ERR_OK)
-		return code;
-	return policy_parse(path, buf_bytes(&text), policy_out, err);
+	return code == ERR_OK ? parse(&at, policy_out) : code;
 }
 
 enum err_code policy_parse(const char *path, struct bytes text,
     struct policy **policy_out, struct err *err)
 {
-	__attribute__((cleanup(file_policy_cleanup))) struct file_policy *file =
-	    NULL;
-	OWNED(policy) policy = mem_zalloc(sizeof(*policy));
-	struct place place = {.path = path, .text = text, .err = err};
-	void *data = NULL;
-	enum err_code code;
+	struct rulefile at = at_start(path, err);
 
-	if ((policy->name = name_of(path)) == NULL)
-		return err_refuse(err, ERR_CONFIG, "\"%s\": the file of a policy is "
-		    "called NAME.yaml, NAME of a-z, 0-9 and '-'",
-		    err_quote_str(path));
-	code = yaml_parse(path, text, &policy_schema, &data, err);
-	if (code != ERR_OK)
-		return code;
-	file = data;
-	if ((code = check_version(path, text, file, err)) != ERR_OK)
-		return code;
-	policy->description = mem_strdup(file->description);
-	if ((code = load_profiles(&place, file, policy)) != ERR_OK)
-		return code;
-	*policy_out = GIVE(policy);
-	return ERR_OK;
+	at.text = text;
+	return parse(&at, policy_out);
 }

@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "policies/roles.h"
 
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/fs.h"
 #include "base/text.h"
-#include "base/yaml.h"
+#include "policies/rulefile.h"
 
 #define FILE_MAX (64 * 1024)	/* octets */
 #define FORMAT_VERSION 1
@@ -148,69 +146,47 @@ void role_set_print(const struct role_set *set, struct buf *out)
 	}
 }
 
-/* Where the loader is, for the line of an error. */
-struct place {
-	const char *path;	/* of the file */
-	struct bytes text;
-	size_t role;
-	struct err *err;
-};
-
-static enum err_code PRINTF_LIKE(3, 4) refuse(
-    const struct place *place, const char *field, const char *fmt, ...)
-{
-	OWNED_STR(at) = mem_printf("roles[%zu].%s", place->role + 1, field);
-	char wrong[240];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(wrong, sizeof(wrong), fmt, args);
-	va_end(args);
-	return err_refuse(place->err, ERR_CONFIG, "%s:%u: %s: %s", place->path,
-	    yaml_line_of(place->text, &roles_schema, at), at, wrong);
-}
-
-static enum err_code load_action(const struct place *place, size_t index,
+static enum err_code load_action(const struct rulefile *at, size_t index,
     const char *text, permissions *set)
 {
 	OWNED_STR(field) = mem_printf("actions[%zu]", index + 1);
 	enum permission action = PERM_NONE;
 
 	if (!permission_parse(text, &action))
-		return refuse(place, field,
+		return rulefile_refuse(at, field,
 		    "\"%s\" is no action; signet-policy(5) lists them",
 		    err_quote_str(text));
 	if (!permission_is_grantable(action))
-		return refuse(place, field,
+		return rulefile_refuse(at, field,
 		    "\"%s\" is not given by roles of a file", text);
 	if ((*set & PERMISSION_BIT(action)) != 0)
-		return refuse(place, field, "\"%s\" is there twice", text);
+		return rulefile_refuse(at, field, "\"%s\" is there twice", text);
 	*set |= PERMISSION_BIT(action);
 	return ERR_OK;
 }
 
-static enum err_code check_name(const struct place *place, const char *name,
+static enum err_code check_name(const struct rulefile *at, const char *name,
     const struct role_set *set)
 {
 	permissions known;
 	enum role role;
 
 	if (!text_is_label(name))
-		return refuse(place, "name",
+		return rulefile_refuse(at, "name",
 		    "\"%s\" is not of a-z, 0-9 and '-'", err_quote_str(name));
 	if (role_parse(name, &role))
-		return refuse(place, "name",
+		return rulefile_refuse(at, "name",
 		    "\"%s\" is a built-in role, which nothing changes", name);
 	if (role_set_find(set, name, &known))
-		return refuse(place, "name", "\"%s\" is there twice", name);
+		return rulefile_refuse(at, "name", "\"%s\" is there twice", name);
 	return ERR_OK;
 }
 
-static enum err_code load_role(const struct place *place,
+static enum err_code load_role(const struct rulefile *at,
     const struct file_role *from, struct role_set *set)
 {
 	struct role_def *role = &set->roles[set->count];
-	enum err_code code = check_name(place, from->name, set);
+	enum err_code code = check_name(at, from->name, set);
 
 	if (code != ERR_OK)
 		return code;
@@ -219,33 +195,23 @@ static enum err_code load_role(const struct place *place,
 	set->count++;
 	for (size_t i = 0; i < from->actions_count; i++) {
 		code = load_action(
-		    place, i, from->actions[i], &role->permissions);
+		    at, i, from->actions[i], &role->permissions);
 		if (code != ERR_OK)
 			return code;
 	}
 	return ERR_OK;
 }
 
-static enum err_code load_roles(const char *path, struct bytes text,
-    const struct file_roles *file, struct role_set *set, struct err *err)
+static enum err_code load_roles(struct rulefile *at,
+    const struct file_roles *file, struct role_set *set)
 {
-	struct place place = {.path = path, .text = text, .err = err};
+	enum err_code code =
+	    rulefile_check_version(at, file->version, FORMAT_VERSION);
 
-	if (file->version != FORMAT_VERSION)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:%u: version: format %lld is not known, only %d", path,
-		    yaml_line_of(text, &roles_schema, "version"),
-		    (long long)file->version, FORMAT_VERSION);
 	set->roles = mem_zalloc_array(file->roles_count, sizeof(*set->roles));
-	for (size_t i = 0; i < file->roles_count; i++) {
-		enum err_code code;
-
-		place.role = i;
-		code = load_role(&place, &file->roles[i], set);
-		if (code != ERR_OK)
-			return code;
-	}
-	return ERR_OK;
+	for (; code == ERR_OK && at->item < file->roles_count; at->item++)
+		code = load_role(at, &file->roles[at->item], set);
+	return code;
 }
 
 enum err_code role_set_load(
@@ -253,6 +219,8 @@ enum err_code role_set_load(
 {
 	__attribute__((cleanup(file_roles_cleanup))) struct file_roles *file =
 	    NULL;
+	struct rulefile at = {
+	    .path = path, .schema = &roles_schema, .list = "roles", .err = err};
 	OWNED(role_set) set = mem_zalloc(sizeof(*set));
 	OWNED_BUF(text);
 	void *data = NULL;
@@ -262,18 +230,11 @@ enum err_code role_set_load(
 		*set_out = GIVE(set);
 		return ERR_OK;
 	}
-	code = fs_read(path, FILE_MAX, &text, err);
-	if (code == ERR_TOO_LARGE)
-		return err_refuse(err, ERR_CONFIG,
-		    "%s:1: longer than %d octets", path, FILE_MAX);
-	if (code != ERR_OK)
-		return code;
-	code = yaml_parse(path, buf_bytes(&text), &roles_schema, &data, err);
-	if (code != ERR_OK)
+	if ((code = rulefile_read(&at, FILE_MAX, &text)) != ERR_OK ||
+	    (code = rulefile_parse(&at, &data)) != ERR_OK)
 		return code;
 	file = data;
-	code = load_roles(path, buf_bytes(&text), file, set, err);
-	if (code != ERR_OK)
+	if ((code = load_roles(&at, file, set)) != ERR_OK)
 		return code;
 	*set_out = GIVE(set);
 	return ERR_OK;

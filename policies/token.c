@@ -8,6 +8,7 @@
 #include "base/text.h"
 #include "policies/bearer.h"
 #include "policies/record.h"
+#include "policies/row.h"
 #include "store/key.h"
 
 #define CREATOR_MAX 256		/* octets */
@@ -185,29 +186,18 @@ enum err_code token_create(struct batch *batch,
 	return ERR_OK;
 }
 
+DEFINE_ROW_KIND(token, TABLE_TOKENS, TOKEN_ID_SIZE);
+
 /* Reads the token ID; *token_out is NULL when there is none. */
 static enum err_code find(struct store *store,
     const uint8_t id[static TOKEN_ID_SIZE], struct token **token_out,
     struct err *err)
 {
-	uint64_t revision = 0;
-	bool found = false;
-	OWNED_BUF(record);
-	enum err_code code;
+	bool found;
 
 	*token_out = NULL;
-	code = store_find(store, TABLE_TOKENS, BYTES(id, TOKEN_ID_SIZE),
-	    &record, &revision, &found, err);
-	if (code != ERR_OK || !found)
-		return code;
-	if (!token_read(id, buf_bytes(&record), token_out)) {
-		OWNED_STR(hex) = hex_new(id, TOKEN_ID_SIZE);
-
-		return err_fail(err, ERR_CORRUPT,
-		    "record of token %s cannot be read", hex);
-	}
-	(*token_out)->revision = revision;
-	return ERR_OK;
+	return row_find(store, &token_row, BYTES(id, TOKEN_ID_SIZE), token_out,
+	    &found, err);
 }
 
 static bool in_ranges(const struct token *token, const struct ip *source)
