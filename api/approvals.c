@@ -203,10 +203,9 @@ static enum err_code ask(struct exchange *x, const struct asked *asked,
 	    (code = approval_create(batch, &asked->content, x->identity->name,
 		 rule, index, &approval, err)) != ERR_OK)
 		return code;
-	authn_require(x, batch);
 	approvals_trail(x, batch, approval,
 	    &(struct audit_entry){.action = "approval.request"});
-	code = store_commit(x->app->store, batch, err);
+	code = authn_commit(x, batch, err);
 	return code == ERR_OK ? reply_waits(x, approval, err) : code;
 }
 
@@ -224,11 +223,10 @@ static enum err_code spend(struct exchange *x, struct approval *approval,
 	if (count < rule->needed)
 		return reply_waits(x, approval, err);
 	OWNED_STR(how) = mem_printf("%u of %u", count, rule->needed);
-	authn_require(x, batch);
 	approval_end(batch, approval, APPROVAL_EXECUTED);
 	approvals_trail(x, batch, approval,
 	    &(struct audit_entry){.action = "approval.execute", .detail = how});
-	code = store_commit(x->app->store, batch, err);
+	code = authn_commit(x, batch, err);
 	approval->revision++;
 	*run_out = code == ERR_OK;
 	return code;
@@ -241,9 +239,7 @@ static enum err_code admit_once(struct exchange *x, const struct asked *asked,
 	OWNED(approval) approval = NULL;
 	uint8_t digest[APPROVAL_DIGEST_SIZE];
 	uint64_t index = 0;
-	enum err_code code = authn_still_holds(x, err);
-	if (code == ERR_OK)
-		code = approval_digest(&asked->content, digest, err);
+	enum err_code code = approval_digest(&asked->content, digest, err);
 	if (code == ERR_OK)
 		code = approval_find_digest(
 		    x->app->store, digest, &approval, &index, err);
@@ -296,7 +292,7 @@ void approvals_give_back(
 	    &(struct audit_entry){.action = "approval.execute",
 		.result = "refused",
 		.detail = err_slug(err->code)});
-	if (store_commit(x->app->store, batch, &failed) != ERR_OK)
+	if (authn_commit_anyway(x, batch, &failed) != ERR_OK)
 		log_err(LOG_ERROR, "approval not given back", &failed);
 }
 

@@ -271,6 +271,24 @@ void authn_require(const struct exchange *x, struct batch *batch)
 		identity_require(batch, x->identity);
 }
 
+/* A revision never comes again: what is unchanged now was so at the commit. */
+enum err_code authn_commit(
+    const struct exchange *x, struct batch *batch, struct err *err)
+{
+	authn_require(x, batch);
+	enum err_code code = store_commit(x->app->store, batch, err);
+	if (code != ERR_CONFLICT)
+		return code;
+	code = authn_still_holds(x, err);
+	return code == ERR_OK ? ERR_CONFLICT : code;
+}
+
+enum err_code authn_commit_anyway(
+    const struct exchange *x, struct batch *batch, struct err *err)
+{
+	return store_commit(x->app->store, batch, err);
+}
+
 enum err_code authn_may(struct exchange *x, enum permission action,
     const struct object *object, struct err *err)
 {

@@ -32,6 +32,17 @@ MUST_CHECK enum err_code authn_still_holds(
 /* Makes BATCH depend on what authn_still_holds() looks at: for what must not
  * happen after a revocation was acknowledged.  After a conflict, ask it again. */
 void authn_require(const struct exchange *x, struct batch *batch);
+/*
+ * As store_commit, with authn_require: how a handler commits what was asked for.
+ * ERR_CONFLICT means then that another record than the caller's own has changed.
+ * Errors: ERR_UNAUTHENTICATED when it is the caller's own; those of store_commit.
+ */
+MUST_CHECK enum err_code authn_commit(
+    const struct exchange *x, struct batch *batch, struct err *err);
+/* As store_commit, whatever has become of the caller: for what takes something
+ * back, never for what was asked for. */
+MUST_CHECK enum err_code authn_commit_anyway(
+    const struct exchange *x, struct batch *batch, struct err *err);
 /* The one answer to a token or code that is good no longer. */
 MUST_CHECK enum err_code authn_refuse_bearer(const struct exchange *x,
     const char *kind, const char *why, struct err *err);

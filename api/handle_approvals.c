@@ -110,22 +110,19 @@ static enum err_code decide_once(struct exchange *x,
 {
 	OWNED(approval) approval = NULL;
 	OWNED(batch) batch = batch_new();
-	enum err_code code = authn_still_holds(x, err);
-	if (code == ERR_OK)
-		code = get(x, &approval, err);
+	enum err_code code = get(x, &approval, err);
 	if (code == ERR_OK)
 		code = add_verdict(x, batch, approval, verdict, err);
 	if (code != ERR_OK)
 		return code;
 	if (batch_is_empty(batch))	/* said before */
 		return reply_view(x, approval, err);
-	authn_require(x, batch);
 	approvals_trail(x, batch, approval,
 	    &(struct audit_entry){
 		.action = verdict->reason == NULL ? "approval.approve"
 						  : "approval.reject",
 		.detail = verdict->reason});
-	code = store_commit(x->app->store, batch, err);
+	code = authn_commit(x, batch, err);
 	return code == ERR_OK ? reply_view(x, approval, err) : code;
 }
 

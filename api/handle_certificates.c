@@ -169,7 +169,7 @@ static enum err_code revoke_one(struct exchange *x, uint8_t reason,
 		.object = object,
 		.rule = rule_of(record),
 		.detail = reason_name(reason)});
-	code = store_commit(x->app->store, batch, err);
+	code = authn_commit(x, batch, err);
 	if (code != ERR_OK)
 		return code;
 	ca_revoked(x->app->ca, record->issuer);

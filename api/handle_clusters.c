@@ -59,7 +59,7 @@ static enum err_code commit_new(
 		.object = object,
 		.rule = cluster->policy,
 	    });
-	enum err_code code = store_commit(x->app->store, batch, err);
+	enum err_code code = authn_commit(x, batch, err);
 	if (code == ERR_CONFLICT)
 		return err_refuse(err, ERR_EXISTS,
 		    "There is or was a cluster %s; names are not used again",
@@ -276,7 +276,7 @@ static enum err_code set_retired(struct exchange *x, struct err *err)
 	trail_add(x, batch,
 	    &(struct audit_entry){
 		.action = "cluster.retire", .object = object});
-	return store_commit(x->app->store, batch, err);
+	return authn_commit(x, batch, err);
 }
 
 static void add_token_revocation(const struct exchange *x, struct batch *batch,
@@ -310,7 +310,9 @@ static enum err_code revoke_token_page(
 		token_free(page[i]);
 	}
 	*more_out = count == RETIRE_PAGE;
-	return store_commit(x->app->store, batch, err);
+	if (batch_is_empty(batch))
+		return ERR_OK;
+	return authn_commit(x, batch, err);
 }
 
 static enum err_code revoke_tokens(struct exchange *x, struct err *err)
@@ -341,22 +343,54 @@ static enum err_code add_revocation(struct exchange *x, struct batch *batch,
 	return ERR_OK;
 }
 
+static bool is_own(
+    const struct exchange *x, const struct certificate *record)
+{
+	return x->certificate != NULL &&
+	    bytes_equal(serial_bytes(&record->serial),
+		serial_bytes(&x->certificate->serial));
+}
+
+static void tell_revoked(
+    const struct exchange *x, const struct certificate *record)
+{
+	ca_revoked(x->app->ca, record->issuer);
+	metrics_count(METRIC_REVOCATIONS);
+}
+
 static enum err_code revoke_page(struct exchange *x,
     struct certificate *const *page, size_t count, struct err *err)
 {
 	OWNED(batch) batch = batch_new();
 	enum err_code code = ERR_OK;
 	for (size_t i = 0; code == ERR_OK && i < count; i++)
-		code = add_revocation(x, batch, page[i], err);
-	if (code == ERR_OK)
-		code = store_commit(x->app->store, batch, err);
+		if (!is_own(x, page[i]))
+			code = add_revocation(x, batch, page[i], err);
+	if (code != ERR_OK || batch_is_empty(batch))
+		return code;
+	code = authn_commit(x, batch, err);
 	if (code != ERR_OK)
 		return code;
-	for (size_t i = 0; i < count; i++) {
-		ca_revoked(x->app->ca, page[i]->issuer);
-		metrics_count(METRIC_REVOCATIONS);
-	}
+	for (size_t i = 0; i < count; i++)
+		if (!is_own(x, page[i]))
+			tell_revoked(x, page[i]);
 	return ERR_OK;
+}
+
+/* Behind all others: what it holds ends its authority. */
+static enum err_code revoke_own(struct exchange *x, struct err *err)
+{
+	OWNED(batch) batch = batch_new();
+	const struct certificate *own = x->certificate;
+	if (own == NULL || own->cluster == NULL ||
+	    strcmp(own->cluster, x->params.cluster) != 0)
+		return ERR_OK;
+	enum err_code code = add_revocation(x, batch, own, err);
+	if (code == ERR_OK)
+		code = authn_commit(x, batch, err);
+	if (code == ERR_OK)
+		tell_revoked(x, own);
+	return code;
 }
 
 /* Ends: every page that is not the last moves the cursor forward. */
@@ -384,6 +418,8 @@ static enum err_code retire(struct exchange *x, struct err *err)
 		code = revoke_tokens(x, err);
 	if (code == ERR_OK)
 		code = revoke_certificates(x, err);
+	if (code == ERR_OK)
+		code = revoke_own(x, err);
 	return code;
 }
 

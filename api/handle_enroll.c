@@ -163,8 +163,7 @@ static enum err_code spend(struct exchange *x, const struct enrolment *it,
 	if (it->cluster != NULL)
 		cluster_require(intent, it->cluster);
 	if (x->caller.kind != CALLER_CODE) {
-		identity_require(intent, it->identity);
-		certificate_require(intent, x->certificate);
+		authn_require(x, intent);
 		return ERR_OK;
 	}
 	if (it->identity->enrolled != 0)
@@ -192,7 +191,7 @@ static void take_back(struct exchange *x, const struct enrolment *it)
 		.cluster = spent.cluster,
 		.object = it->requester,
 		.rule = "no certificate was signed"});
-	if (store_commit(x->app->store, batch, &failed) != ERR_OK)
+	if (authn_commit_anyway(x, batch, &failed) != ERR_OK)
 		log_err(LOG_ERROR, "enrolment code not given back", &failed);
 }
 
@@ -236,7 +235,7 @@ static enum err_code withdraw(
 			.cluster = issued->cluster,
 			.object = object,
 			.rule = "identity.revoke"});
-		code = store_commit(x->app->store, batch, err);
+		code = authn_commit_anyway(x, batch, err);
 	}
 	if (code == ERR_OK)
 		ca_revoked(x->app->ca, issued->issuer);

@@ -34,21 +34,18 @@ static enum err_code attempt(struct exchange *x, const struct change *change,
 	OWNED(cluster) cluster = NULL;
 	OWNED(batch) batch = batch_new();
 	OWNED_STR(object) = mem_printf("cluster:%s", x->params.cluster);
-	enum err_code code = authn_still_holds(x, err);
-	if (code == ERR_OK)
-		code = cluster_get(
-		    x->app->store, x->params.cluster, &cluster, err);
+	enum err_code code =
+	    cluster_get(x->app->store, x->params.cluster, &cluster, err);
 	if (code == ERR_OK)
 		code = apply(cluster, change, err);
 	if (code != ERR_OK)
 		return code;
 	cluster_update(batch, cluster);
-	authn_require(x, batch);
 	trail_add(x, batch,
 	    &(struct audit_entry){.action = change->action,
 		.object = object,
 		.detail = change->detail});
-	code = store_commit(x->app->store, batch, err);
+	code = authn_commit(x, batch, err);
 	if (code == ERR_OK)
 		*cluster_out = GIVE(cluster);
 	return code;

@@ -102,10 +102,8 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 	OWNED(cluster) cluster = NULL;
 	OWNED(policy_set) policies = app_policies(x->app);
 	OWNED(batch) batch = batch_new();
-	enum err_code code = authn_still_holds(x, err);
-	if (code == ERR_OK)
-		code = identity_create(batch, policy_set_roles(policies),
-		    &wish->request, identity_out, text_out, err);
+	enum err_code code = identity_create(batch, policy_set_roles(policies),
+	    &wish->request, identity_out, text_out, err);
 	if (code == ERR_OK && wish->request.cluster != NULL)
 		code = api_get_active(
 		    x, wish->request.cluster, &cluster, err);
@@ -113,7 +111,6 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		return code;
 	if (cluster != NULL)
 		cluster_require(batch, cluster);
-	authn_require(x, batch);
 	OWNED_STR(object) = object_of(*identity_out);
 	OWNED_STR(roles) = join_roles(*identity_out);
 	trail_add(x, batch,
@@ -122,7 +119,7 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		.object = object,
 		.rule = "identity.write",
 		.detail = roles});
-	return store_commit(x->app->store, batch, err);
+	return authn_commit(x, batch, err);
 }
 
 enum err_code judge_identity_create(
@@ -329,9 +326,8 @@ static enum err_code end_identity(struct exchange *x,
 		add_end(x, batch, identity);
 	else if (holding.count == 0)
 		return ERR_OK;
-	/* Or two could end each other. */
-	authn_require(x, batch);
-	code = store_commit(x->app->store, batch, err);
+	/* Two cannot end each other: one's record has changed then. */
+	code = authn_commit(x, batch, err);
 	if (code != ERR_OK)
 		return code;
 	for (size_t i = 0; i < holding.count; i++) {
@@ -345,9 +341,7 @@ static enum err_code revoke_once(
     struct exchange *x, bool *more_out, struct err *err)
 {
 	OWNED(identity) identity = NULL;
-	enum err_code code = authn_still_holds(x, err);
-	if (code == ERR_OK)
-		code = get(x, &identity, err);
+	enum err_code code = get(x, &identity, err);
 	if (code == ERR_OK)
 		code = check_other(x, identity, err);
 	return code == ERR_OK ? end_identity(x, identity, more_out, err) : code;

@@ -169,8 +169,7 @@ static enum err_code issue_new(struct exchange *x, struct enrolment *it,
 	OWNED(batch) intent = batch_new();
 	if (x->token != NULL)
 		token_spend(intent, x->token);
-	if (x->certificate != NULL)
-		certificate_require(intent, x->certificate);
+	authn_require(x, intent);
 	cluster_require(intent, it->cluster);
 	return ca_issue(x->app->ca, order, intent, &it->issued, err);
 }
@@ -229,7 +228,7 @@ static enum err_code withdraw(
 	    &(struct audit_entry){.action = "certificate.revoke",
 		.object = object,
 		.rule = "cluster.retire"});
-	code = store_commit(x->app->store, batch, err);
+	code = authn_commit_anyway(x, batch, err);
 	if (code == ERR_OK)
 		ca_revoked(x->app->ca, it->issued->issuer);
 	/* ERR_CONFLICT: the retirement was there first. */

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <string.h>
 #include "api/api.h"
+#include "api/authn.h"
 #include "api/body.h"
 #include "api/trail.h"
 #include "api/view.h"
@@ -97,6 +98,7 @@ enum err_code handle_issuer_show(struct exchange *x, struct err *err)
 enum err_code handle_issuer_crl(struct exchange *x, struct err *err)
 {
 	OWNED_JSON(body) = NULL;
+	OWNED(batch) batch = batch_new();
 	OWNED(issuer_set) issuers = ca_issuers(x->app->ca);
 	OWNED(crl) crl = NULL;
 	const struct issuer *issuer = NULL;
@@ -106,9 +108,9 @@ enum err_code handle_issuer_crl(struct exchange *x, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	OWNED_STR(object) = mem_printf("issuer:%s", issuer->id);
-	code = trail_commit(x,
-	    &(struct audit_entry){
-		.action = "crl.request", .object = object}, err);
+	trail_add(x, batch,
+	    &(struct audit_entry){.action = "crl.request", .object = object});
+	code = authn_commit(x, batch, err);
 	if (code == ERR_OK)
 		code = crl_publish(x->app->publisher, issuer->id, &crl, err);
 	if (code != ERR_OK)

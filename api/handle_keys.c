@@ -21,32 +21,45 @@ static char *object_of(const struct exchange *x, const char *name)
 	return mem_printf("key:%s/%s", x->params.cluster, name);
 }
 
+/* Before the token is asked; the commit requires it again. */
+static enum err_code check_absent(
+    const struct exchange *x, const char *name, struct err *err)
+{
+	OWNED(key_info) key = NULL;
+	struct err absent = {0};
+	enum err_code code =
+	    keyring_get(x->app->ring, x->params.cluster, name, &key, &absent);
+	if (code == ERR_NOT_FOUND)
+		return ERR_OK;
+	if (code == ERR_OK)
+		return err_refuse(err, ERR_EXISTS,
+		    "Cluster %s has or had a key %s", x->params.cluster, name);
+	*err = absent;
+	return code;
+}
+
 static enum err_code create(struct exchange *x, const char *name,
     struct key_info **key_out, struct err *err)
 {
 	OWNED(cluster) cluster = NULL;
 	OWNED(batch) batch = batch_new();
+	OWNED(key_info) key = NULL;
 	OWNED_STR(object) = object_of(x, name);
 	enum err_code code = api_active_cluster(x, &cluster, err);
 	if (code == ERR_OK)
+		code = check_absent(x, name, err);
+	if (code == ERR_OK)
 		code = keyring_create(x->app->ring, cluster->name, name,
-		    batch, key_out, err);
+		    batch, &key, err);
 	if (code != ERR_OK)
 		return code;
 	cluster_require(batch, cluster);
 	trail_add(x, batch,
 	    &(struct audit_entry){.action = "key.create", .object = object});
-	code = store_commit(x->app->store, batch, err);
-	if (code != ERR_CONFLICT)
-		return code;
-	/* Either the name, or the cluster was retired or quarantined. */
-	OWNED(cluster) now = NULL;
-	err_clear(err);
-	code = api_active_cluster(x, &now, err);
-	if (code != ERR_OK)
-		return code;
-	return err_refuse(err, ERR_EXISTS, "Cluster %s has or had a key %s",
-	    cluster->name, name);
+	code = authn_commit(x, batch, err);
+	if (code == ERR_OK)
+		*key_out = GIVE(key);
+	return code;
 }
 
 enum err_code handle_key_create(struct exchange *x, struct err *err)
@@ -57,6 +70,7 @@ enum err_code handle_key_create(struct exchange *x, struct err *err)
 	};
 	OWNED_JSON(json) = NULL;
 	OWNED(key_info) key = NULL;
+	unsigned attempt = 0;
 	enum err_code code =
 	    body_read(x, fields, ARRAY_LEN(fields), &json, err);
 	if (code == ERR_OK && !text_is_label(name))
@@ -64,8 +78,11 @@ enum err_code handle_key_create(struct exchange *x, struct err *err)
 		    "Field \"name\" is \"%s\"; wanted are 1 to 63 of a-z, 0-9 "
 		    "and '-', a letter or digit at both ends",
 		    err_quote_str(name));
-	if (code == ERR_OK)
+	if (code != ERR_OK)
+		return code;
+	do
 		code = create(x, name, &key, err);
+	while (api_again(code, &attempt));
 	if (code != ERR_OK)
 		return code;
 	OWNED_JSON(view) = view_key(key);
@@ -180,8 +197,7 @@ static enum err_code try_commit_use(const struct exchange *x,
 	OWNED(batch) batch = batch_new();
 	trail_add(x, batch, entry);
 	cluster_require(batch, cluster);
-	authn_require(x, batch);
-	return store_commit(x->app->store, batch, err);
+	return authn_commit(x, batch, err);
 }
 
 static enum err_code commit_use(const struct exchange *x,
@@ -191,9 +207,7 @@ static enum err_code commit_use(const struct exchange *x,
 	enum err_code code = try_commit_use(x, *cluster, entry, err);
 	while (api_again(code, &tries)) {
 		cluster_free(GIVE(*cluster));
-		code = authn_still_holds(x, err);
-		if (code == ERR_OK)
-			code = api_active_cluster(x, cluster, err);
+		code = api_active_cluster(x, cluster, err);
 		if (code == ERR_OK)
 			code = try_commit_use(x, *cluster, entry, err);
 	}

@@ -69,9 +69,7 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 {
 	OWNED(cluster) cluster = NULL;
 	OWNED(batch) batch = batch_new();
-	enum err_code code = authn_still_holds(x, err);
-	if (code == ERR_OK)
-		code = api_active_cluster(x, &cluster, err);
+	enum err_code code = api_active_cluster(x, &cluster, err);
 	if (code == ERR_OK)
 		code = check_profiles(x, cluster, &wish->profiles, err);
 	if (code != ERR_OK)
@@ -91,11 +89,10 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		return code;
 	OWNED_STR(object) = object_of(*token_out);
 	cluster_require(batch, cluster);
-	authn_require(x, batch);
 	trail_add(x, batch,
 	    &(struct audit_entry){
 		.action = "token.create", .object = object});
-	return store_commit(x->app->store, batch, err);
+	return authn_commit(x, batch, err);
 }
 
 enum err_code handle_token_create(struct exchange *x, struct err *err)
@@ -179,7 +176,7 @@ static enum err_code revoke_one(struct exchange *x, struct err *err)
 	trail_add(x, batch,
 	    &(struct audit_entry){
 		.action = "token.revoke", .object = object});
-	return store_commit(x->app->store, batch, err);
+	return authn_commit(x, batch, err);
 }
 
 enum err_code handle_token_revoke(struct exchange *x, struct err *err)

@@ -25,14 +25,6 @@ void trail_add(const struct exchange *x, struct batch *batch,
 	batch_audit(batch, &whole);
 }
 
-enum err_code trail_commit(const struct exchange *x,
-    const struct audit_entry *entry, struct err *err)
-{
-	OWNED(batch) batch = batch_new();
-	trail_add(x, batch, entry);
-	return store_commit(x->app->store, batch, err);
-}
-
 bool trail_wants(const struct exchange *x, const struct err *err)
 {
 	if (x->route == NULL || x->caller.id == NULL)
@@ -51,6 +43,7 @@ void trail_refusal(const struct exchange *x, const struct err *err)
 		metrics_count(METRIC_REFUSALS_NOT_AUDITED);
 		return;
 	}
+	OWNED(batch) batch = batch_new();
 	struct err failed = {0};
 	const struct audit_entry entry = {
 	    .action = permission_name(x->route->permission),
@@ -59,7 +52,8 @@ void trail_refusal(const struct exchange *x, const struct err *err)
 	    .rule = err_slug(err->code),
 	    .detail = err->detail,
 	};
-	if (trail_commit(x, &entry, &failed) != ERR_OK) {
+	trail_add(x, batch, &entry);
+	if (store_commit(x->app->store, batch, &failed) != ERR_OK) {
 		log_err(LOG_ERROR, "refusal not audited", &failed);
 		metrics_count(METRIC_REFUSALS_NOT_AUDITED);
 		return;

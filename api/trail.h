@@ -11,9 +11,6 @@
  * filled in. */
 void trail_add(const struct exchange *x, struct batch *batch,
     const struct audit_entry *entry);
-/* As trail_add in a batch of its own, committed.  Waits. */
-MUST_CHECK enum err_code trail_commit(const struct exchange *x,
-    const struct audit_entry *entry, struct err *err);
 
 /*
  * Is the refusal ERR one for the log: of a caller who is known, for what they

@@ -5,6 +5,7 @@
 #include "fixture.h"
 #include "api/auditor.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/text.h"
 #include "ca/ceremony.h"
 #include "store/checkpoint.h"
@@ -27,7 +28,8 @@ static struct identity *read_identity(const uint8_t id[static IDENTITY_ID_SIZE])
 	return identity;
 }
 
-static void certify(const uint8_t id[static IDENTITY_ID_SIZE])
+static void certify_for(
+    const uint8_t id[static IDENTITY_ID_SIZE], const char *cluster)
 {
 	OWNED(names) names = names_new();
 	OWNED(secret) key = NULL;
@@ -37,9 +39,25 @@ static void certify(const uint8_t id[static IDENTITY_ID_SIZE])
 	    .names = names,
 	    .roles = ROLE_ALL_HUMAN,
 	    .identity = id,
+	    .cluster = cluster,
 	    .ttl = 3600,
 	    .requester = "system"};
 	assert_ok(service_issue(fixture.app->ca, &order, &key, &record, &err));
+}
+
+static void certify(const uint8_t id[static IDENTITY_ID_SIZE])
+{
+	certify_for(id, NULL);
+}
+
+static struct certificate *first_of(const uint8_t id[static IDENTITY_ID_SIZE])
+{
+	struct certificate *held[1];
+	size_t count = 0;
+	assert_ok(certificate_list_identity(
+	    fixture.app->store, id, held, 1, &count, &err));
+	assert_int_equal(count, 1);
+	return held[0];
 }
 
 static size_t count_valid(const uint8_t id[static IDENTITY_ID_SIZE])
@@ -132,6 +150,117 @@ static void who_was_revoked_a_moment_ago_does_nothing(void **state)
 		    ERR_UNAUTHENTICATED, "not accepted");
 		exchange_done(late[i]);
 	}
+}
+
+static char *new_token(const char *cluster)
+{
+	struct exchange *x = exchange_make(&fixture,
+	    &(struct ask){.handler = handle_token_create,
+		.cluster = cluster,
+		.body = "{}"});
+	exchange_as(x, ROLE_ALL_HUMAN, NULL);
+	assert_ok(handle_token_create(x, &err));
+	OWNED_JSON(json) = exchange_json(x);
+	exchange_done(x);
+	return mem_strdup(json_string_value(json_object_get(json, "id")));
+}
+
+static char *serial_of(const uint8_t id[static IDENTITY_ID_SIZE])
+{
+	OWNED(certificate) held = first_of(id);
+	return serial_format(&held->serial);
+}
+
+static uint64_t entries(void)
+{
+	struct audit_head head;
+	assert_ok(audit_head(fixture.app->store, &head, &err));
+	return head.sequence;
+}
+
+/* Every handler that commits, run for a caller whose record was changed after
+ * it was let in: refused, and nothing is left, in the audit log neither. */
+static void every_write_depends_on_the_record_of_its_caller(void **state)
+{
+	uint8_t a[IDENTITY_ID_SIZE], b[IDENTITY_ID_SIZE], c[IDENTITY_ID_SIZE];
+	(void)state;
+	make_identity(a, 0xa5, "alice");
+	make_identity(b, 0xb5, "bob");
+	make_identity(c, 0xc5, "carol");
+	certify(c);
+	OWNED_STR(token) = new_token("shut");
+	OWNED_STR(serial) = serial_of(c);
+	OWNED_STR(csr) = csr_make(NULL, "a.shut.test", NULL);
+	OWNED_STR(order) = body_make("csr", csr, "profile", "peer");
+	const struct ask steps[] = {
+	    {handle_cluster_create, NULL, NULL, NULL,
+		"{\"name\":\"late\",\"policy\":\"etcd\"}"},
+	    {handle_key_create, "shut", NULL, NULL, "{\"name\":\"late\"}"},
+	    {handle_certificate_revoke, NULL, serial, NULL,
+		"{\"reason\":\"superseded\"}"},
+	    {handle_certificate_issue, "shut", NULL, NULL, order},
+	    {handle_token_revoke, "shut", token, NULL, NULL},
+	    {handle_cluster_change, "shut", NULL, NULL, "{\"from\":[]}"},
+	    {handle_issuer_crl, NULL, "services", NULL, NULL},
+	    {handle_cluster_retire, "shut", NULL, NULL, NULL},
+	};
+	struct exchange *late[ARRAY_LEN(steps)];
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		late[i] = let_in(b, &steps[i]);
+	exchange_done(ask_end(a, b));
+	uint64_t before = entries();
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		err = (struct err){0};
+		enum err_code code = steps[i].handler(late[i], &err);
+		if (code != ERR_UNAUTHENTICATED)
+			fail_msg("%zu: %s %s%s", i, err_slug(code), err.detail,
+			    err.cause);
+		exchange_done(late[i]);
+	}
+	assert_int_equal(entries(), before);
+}
+
+/* A conflict is told as what it was. */
+static void a_name_that_is_taken_is_told_apart_from_a_lost_authority(
+    void **state)
+{
+	static const struct ask steps[] = {
+	    {handle_cluster_create, NULL, NULL, NULL, create_cluster},
+	    {handle_key_create, "shut", NULL, NULL, "{\"name\":\"k\"}"},
+	};
+	uint8_t a[IDENTITY_ID_SIZE];
+	(void)state;
+	make_identity(a, 0xa6, "alice");
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		struct exchange *x = let_in(a, &steps[i]);
+		assert_refused(steps[i].handler(x, &err), ERR_EXISTS, "or ");
+		exchange_done(x);
+	}
+}
+
+/* Its own certificate is the last to go, or the pages behind it would stay. */
+static void who_retires_their_own_cluster_retires_all_of_it(void **state)
+{
+	static const char create[] =
+	    "{\"name\":\"own\",\"policy\":\"etcd\",\"dns\":[\"*.own.test\"]}";
+	uint8_t a[IDENTITY_ID_SIZE], b[IDENTITY_ID_SIZE];
+	(void)state;
+	make_identity(a, 0xa7, "alice");
+	make_identity(b, 0xb7, "bob");
+	struct exchange *x = let_in(
+	    a, &(struct ask){handle_cluster_create, NULL, NULL, NULL, create});
+	assert_ok(handle_cluster_create(x, &err));
+	exchange_done(x);
+	certify_for(b, "own");
+	for (int i = 0; i < 101; i++)
+		certify_for(a, "own");
+	x = let_in(a, &(struct ask){.handler = handle_cluster_retire,
+			  .cluster = "own"});
+	x->certificate = first_of(a);
+	assert_ok(handle_cluster_retire(x, &err));
+	exchange_done(x);
+	assert_int_equal(count_valid(a), 0);
+	assert_int_equal(count_valid(b), 0);
 }
 
 /* More than one commit revokes: as many renewals at a time can leave. */
@@ -255,6 +384,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(two_admins_do_not_end_each_other),
 	    cmocka_unit_test(who_was_revoked_a_moment_ago_does_nothing),
+	    cmocka_unit_test(every_write_depends_on_the_record_of_its_caller),
+	    cmocka_unit_test(
+		a_name_that_is_taken_is_told_apart_from_a_lost_authority),
+	    cmocka_unit_test(who_retires_their_own_cluster_retires_all_of_it),
 	    cmocka_unit_test(
 		every_certificate_of_a_revoked_identity_is_revoked),
 	    cmocka_unit_test(asking_again_revokes_what_a_stop_has_left),
