@@ -8,6 +8,7 @@
 #include "cli/session.h"
 #include "cli/unlock.h"
 #include "store/audit.h"
+#include "store/backup.h"
 
 static const struct column columns[] = {
     {"backup", "backup"},
@@ -61,7 +62,7 @@ static enum err_code copy_store(
 		return code;
 	fprintf(stderr, "copying the store and verifying the copy …\n");
 	copied->entries = head.sequence;
-	return store_backup(store, options_arg(options, 0), err);
+	return store_backup(store, options_arg(options, 0), NULL, err);
 }
 
 static int report(const struct options *options, const char *path,

@@ -24,6 +24,7 @@
 #include "cli/tokencheck.h"
 #include "cli/unlock.h"
 #include "cli/witnessed.h"
+#include "store/backup.h"
 
 const struct option_spec restore_options[] = {
     {"dir", "DIR",
@@ -187,7 +188,7 @@ static enum err_code stage(struct restore *restore, struct err *err)
 		return err_fail(err, ERR_IO, "create %s: %m", staging);
 	restore->staging = GIVE(staging);
 	fprintf(stderr, "copying the backup and verifying the copy …\n");
-	return store_restore(restore->file, restore->staging, err);
+	return store_restore(restore->file, restore->staging, NULL, err);
 }
 
 static enum err_code open_staged(

@@ -7,72 +7,24 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/draft.h"
 #include "base/fs.h"
 #include "store/audit.h"
+#include "store/backup.h"
 #include "store/folder.h"
 #include "store/inside.h"
 
-/* A file that gets its name once it is whole; what is left of it otherwise
- * goes with its scope. */
-struct draft {
-	char *path; /* NULL: nothing to remove */
-	int fd;
+/* Where a copy comes from. */
+struct source {
+	store_fill *fill;
+	void *arg;
 };
-
-static void draft_discard(struct draft *draft)
-{
-	if (draft->fd >= 0)
-		close(draft->fd);
-	if (draft->path != NULL)
-		unlink(draft->path);
-	free(draft->path);
-}
-
-#define OWNED_DRAFT(name)                                                      \
-	__attribute__((cleanup(draft_discard))) struct draft name = {NULL, -1}
 
 static enum err_code fail_io(
     const char *what, const char *path, struct err *err)
 {
 	return err_fail(
 	    err, ERR_IO, "%s %s: %s", what, path, strerrordesc_np(errno));
-}
-
-/* Mode 0600 whatever the umask. */
-static enum err_code draft_open(
-    struct draft *draft, const char *path, struct err *err)
-{
-	OWNED_STR(name) = mem_printf("%s.XXXXXX", path);
-
-	draft->fd = mkostemp(name, O_CLOEXEC);
-	if (draft->fd < 0)
-		return fail_io("create", name, err);
-	draft->path = GIVE(name);
-	return ERR_OK;
-}
-
-/* Never over what is there.  Not every file system can rename so. */
-static enum err_code draft_publish(
-    struct draft *draft, const char *path, struct err *err)
-{
-	OWNED_STR(dir) = fs_dirname(path);
-	bool done = renameat2(AT_FDCWD, draft->path, AT_FDCWD, path,
-			RENAME_NOREPLACE) == 0;
-	enum err_code code;
-
-	if (done) {
-		free(GIVE(draft->path));
-	} else if (errno == EINVAL || errno == ENOSYS) {
-		done = link(draft->path, path) == 0;
-	}
-	if (!done && errno == EEXIST)
-		return err_refuse(err, ERR_EXISTS, "%s is there already", path);
-	if (!done)
-		return fail_io("create", path, err);
-	code = fs_sync_dir(dir, err);
-	if (code != ERR_OK)
-		unlink(path);
-	return code;
 }
 
 /* One of an older version is verified when it is brought up to date. */
@@ -97,31 +49,89 @@ static enum err_code verify_copy(
 	return verify_rows(copy->engine, seal, &rows, err);
 }
 
-/* Copies STORE to the new file PATH, durably, and verifies it first. */
-static enum err_code write_copy(
-    struct store *store, const char *path, struct err *err)
+/* ---- a file from octets ---- */
+
+static enum err_code put_in_draft(
+    void *arg, struct bytes octets, struct err *err)
+{
+	return draft_write(arg, octets, err);
+}
+
+static enum err_code restart_draft(void *arg, struct err *err)
+{
+	return draft_restart(arg, err);
+}
+
+/* Makes the new file PATH of what FILL gives, durably, and verifies it first. */
+static enum err_code write_copy(const char *path, const struct source *source,
+    struct seal *seal, struct err *err)
 {
 	OWNED_DRAFT(draft);
-	enum err_code code = draft_open(&draft, path, err);
+	const struct store_sink sink = {put_in_draft, restart_draft, &draft};
+	enum err_code code;
 
-	if (code != ERR_OK)
-		return code;
-	code = store->engine->ops->copy(store->engine, draft.fd, err);
-	if (code != ERR_OK)
-		return code;
-	if (fsync(draft.fd) != 0)
-		return fail_io("sync", draft.path, err);
-	if ((code = verify_copy(draft.path, store->seal, err)) != ERR_OK)
+	if ((code = draft_open(&draft, path, err)) != ERR_OK ||
+	    (code = source->fill(source->arg, &sink, err)) != ERR_OK ||
+	    (code = draft_sync(&draft, err)) != ERR_OK ||
+	    (code = verify_copy(draft.path, seal, err)) != ERR_OK)
 		return code;
 	return draft_publish(&draft, path, err);
 }
 
-enum err_code store_backup(
-    struct store *store, const char *path, struct err *err)
+/* ---- octets from a store ---- */
+
+struct copying {
+	struct store *store;
+	const struct store_progress *progress; /* NULL: nobody is told */
+	const struct store_sink *sink;
+	uint64_t octets;
+};
+
+static enum err_code put_and_tell(
+    void *arg, struct bytes octets, struct err *err)
 {
-	if (fs_exists(path))
-		return err_refuse(err, ERR_EXISTS, "%s is there already", path);
-	return write_copy(store, path, err);
+	struct copying *copying = arg;
+	const struct store_sink *sink = copying->sink;
+
+	copying->octets += octets.len;
+	if (copying->progress != NULL)
+		copying->progress->tell(
+		    copying->progress->arg, copying->octets);
+	return sink->put(sink->arg, octets, err);
+}
+
+static enum err_code restart_and_tell(void *arg, struct err *err)
+{
+	struct copying *copying = arg;
+
+	copying->octets = 0;
+	return copying->sink->restart(copying->sink->arg, err);
+}
+
+static enum err_code fill_from_store(
+    void *arg, const struct store_sink *sink, struct err *err)
+{
+	struct copying *copying = arg;
+
+	copying->sink = sink;
+	return store_copy(copying->store,
+	    &(struct store_sink){put_and_tell, restart_and_tell, copying}, err);
+}
+
+enum err_code store_backup(struct store *store, const char *path,
+    const struct store_progress *progress, struct err *err)
+{
+	struct copying copying = {.store = store, .progress = progress};
+	const struct source source = {fill_from_store, &copying};
+
+	return write_copy(path, &source, store->seal, err);
+}
+
+/* ---- restore ---- */
+
+char *store_data_path(const char *dir)
+{
+	return fs_join(dir, FOLDER_DATA);
 }
 
 /* The folder and its data are the caller's to make: nothing is replaced. */
@@ -207,15 +217,16 @@ enum err_code store_move(const char *from, const char *dir, struct err *err)
 }
 
 static enum err_code restore_into(
-    struct store *copy, const char *dir, struct err *err)
+    const char *dir, const struct source *source, struct err *err)
 {
-	OWNED_STR(data) = fs_join(dir, FOLDER_DATA);
+	OWNED_STR(data) = store_data_path(dir);
 	OWNED_STR(lock) = fs_join(dir, FOLDER_LOCK);
+	OWNED_STR(writer) = fs_join(dir, FOLDER_WRITER);
 	OWNED(store) store = NULL;
 	/* For writing: that brings a backup of an older version up to date. */
 	const struct store_options options = {.path = dir};
 	struct audit_head head;
-	enum err_code code = write_copy(copy, data, err);
+	enum err_code code = write_copy(data, source, NULL, err);
 
 	if (code != ERR_OK)
 		return code;
@@ -225,25 +236,38 @@ static enum err_code restore_into(
 	if (code != ERR_OK) {
 		unlink(data);
 		unlink(lock);
+		unlink(writer);
 	}
 	return code;
 }
 
-enum err_code store_restore(const char *path, const char *dir, struct err *err)
+enum err_code store_receive(
+    const char *dir, store_fill *fill, void *arg, struct err *err)
+{
+	const struct source source = {fill, arg};
+	bool made;
+	enum err_code code = claim_folder(dir, &made, err);
+
+	if (code != ERR_OK)
+		return code;
+	code = restore_into(dir, &source, err);
+	if (code != ERR_OK && made)
+		(void)rmdir(dir);
+	return code;
+}
+
+enum err_code store_restore(const char *path, const char *dir,
+    const struct store_progress *progress, struct err *err)
 {
 	OWNED(store) copy = NULL;
-	bool made;
 	enum err_code code;
 
 	if (!fs_exists(path))
 		return err_refuse(
 		    err, ERR_NOT_FOUND, "there is no backup at %s", path);
 	if ((code = store_open_copy(path, &copy, err)) != ERR_OK ||
-	    (code = verify_log(copy, err)) != ERR_OK ||
-	    (code = claim_folder(dir, &made, err)) != ERR_OK)
+	    (code = verify_log(copy, err)) != ERR_OK)
 		return code;
-	code = restore_into(copy, dir, err);
-	if (code != ERR_OK && made)
-		(void)rmdir(dir);
-	return code;
+	struct copying copying = {.store = copy, .progress = progress};
+	return store_receive(dir, fill_from_store, &copying, err);
 }

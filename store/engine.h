@@ -72,8 +72,14 @@ struct engine_ops {
 	    struct transaction *transaction, struct err *err);
 	void (*abort)(struct transaction *transaction);
 
-	/* Writes a whole, consistent copy to the empty file FD. */
-	enum err_code (*copy)(struct engine *engine, int fd, struct err *err);
+	/*
+	 * Writes a whole, consistent copy to FD, a pipe; COMPACT: without the
+	 * pages that are free.  *UNFIT_OUT: that cannot be, and what was written
+	 * is no copy.  One that is not compact may end before USED octets, where
+	 * the rest is zero.
+	 */
+	enum err_code (*copy)(struct engine *engine, int fd, bool compact,
+	    bool *unfit_out, struct err *err);
 	void (*usage)(struct engine *engine, uint64_t *used_out,
 	    uint64_t *size_out);
 	/* Housekeeping, every few seconds. */

@@ -368,33 +368,19 @@ static uint64_t used(MDB_env *env)
 	return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-static bool extend(int fd, uint64_t size)
-{
-	struct stat st;
-
-	return fstat(fd, &st) == 0 && ((uint64_t)st.st_size >= size ||
-					  ftruncate(fd, (off_t)size) == 0);
-}
-
 /*
  * Compacting leaves out freed pages.  It refuses a file that has lost pages;
- * that one is copied as it is.  Either way the free parts of pages may hold
- * octets of deleted records.
+ * that one is copied as it is, and its last pages may never have been written.
+ * Either way the free parts of pages may hold octets of deleted records.
  */
-static enum err_code copy(struct engine *engine, int fd, struct err *err)
+static enum err_code copy(struct engine *engine, int fd, bool compact,
+    bool *unfit_out, struct err *err)
 {
 	struct lmdb *lmdb = (struct lmdb *)engine;
-	int rc = mdb_env_copyfd2(lmdb->env, fd, MDB_CP_COMPACT);
+	int rc = mdb_env_copyfd2(lmdb->env, fd, compact ? MDB_CP_COMPACT : 0);
 
-	if (rc == MDB_INCOMPATIBLE) {
-		if (ftruncate(fd, 0) != 0 || lseek(fd, 0, SEEK_SET) != 0)
-			return fail(errno, "copy", err);
-		rc = mdb_env_copyfd2(lmdb->env, fd, 0);
-		/* Its last pages may never have been written. */
-		if (rc == 0 && !extend(fd, used(lmdb->env)))
-			rc = errno;
-	}
-	return rc == 0 ? ERR_OK : fail(rc, "copy", err);
+	*unfit_out = compact && rc == MDB_INCOMPATIBLE;
+	return rc == 0 || *unfit_out ? ERR_OK : fail(rc, "copy", err);
 }
 
 static void usage(struct engine *engine, uint64_t *used_out, uint64_t *size_out)

@@ -95,6 +95,12 @@ static enum err_code check_format(struct engine *engine, const char *path,
 	return code;
 }
 
+enum err_code store_format(
+    struct store *store, uint32_t *format_out, struct err *err)
+{
+	return check_format(store->engine, store->path, format_out, err);
+}
+
 static enum err_code settle_format(struct engine *engine,
     const struct store_options *options, bool *old_out, struct err *err)
 {

@@ -163,32 +163,8 @@ struct store_stats {
 };
 void store_stats(struct store *store, struct store_stats *stats_out);
 
-/*
- * Writes a consistent copy into the new file PATH (mode 0600, must not exist),
- * syncs file and folder, and checks that it opens and its audit log verifies.
- * Writers go on meanwhile.  On failure nothing is left.
- * Errors: ERR_EXISTS, ERR_IO, ERR_STORE, ERR_CORRUPT.
- */
-MUST_CHECK enum err_code store_backup(
-    struct store *store, const char *path, struct err *err);
-/* Makes a new store folder DIR from a backup, having verified it.
- * Errors: ERR_NOT_FOUND, ERR_EXISTS, ERR_CONFIG, ERR_IO, ERR_STORE,
- * ERR_CORRUPT. */
-MUST_CHECK enum err_code store_restore(
-    const char *path, const char *dir, struct err *err);
-/*
- * Nobody uses the folder DIR and it has no store, or there is no such folder.
- * Errors: ERR_EXISTS; ERR_CONFIG when a server has it; ERR_IO.
- */
-MUST_CHECK enum err_code store_check_vacant(const char *dir, struct err *err);
-/*
- * Moves the store in the folder FROM, which nobody has open, into the folder DIR
- * of the same file system, by one rename: at any moment DIR has it whole, or has
- * none.  FROM goes.  Errors: as store_check_vacant.
- */
-MUST_CHECK enum err_code store_move(
-    const char *from, const char *dir, struct err *err);
-/* Removes the store in the folder FROM, and the folder. */
-void store_remove(const char *from);
+/* The format that STORE has.  Errors: ERR_STORE, ERR_CORRUPT. */
+MUST_CHECK enum err_code store_format(
+    struct store *store, uint32_t *format_out, struct err *err);
 
 #endif

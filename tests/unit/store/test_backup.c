@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "store/backup.h"
 #include "store/inside.h"
 #include "store/key.h"
 
@@ -34,7 +35,7 @@ static enum err_code backup(struct fixture *f, const char *name)
 {
 	OWNED_STR(path) = fixture_path(f, name);
 
-	return store_backup(f->store, path, &f->err);
+	return store_backup(f->store, path, NULL, &f->err);
 }
 
 /* Opens what was restored as the fixture's store. */
@@ -45,7 +46,7 @@ static void restore(struct fixture *f, const char *name)
 	fixture_close(f);
 	free(f->path);
 	f->path = fixture_path(f, "restored");
-	assert_int_equal(store_restore(path, f->path, &f->err), ERR_OK);
+	assert_int_equal(store_restore(path, f->path, NULL, &f->err), ERR_OK);
 	assert_int_equal(fixture_open(f, 0), ERR_OK);
 }
 
@@ -142,6 +143,147 @@ static void a_backup_leaves_out_pages_that_are_free(void **state)
 	assert_true(with.st_size >= without.st_size + 100000);
 }
 
+/* ---- as a stream ---- */
+
+static struct engine_ops odd_ops;
+static enum err_code (*true_copy)(struct engine *engine, int fd, bool compact,
+    bool *unfit_out, struct err *err);
+
+/* As of a file that has lost pages, whose last ones were never written. */
+static enum err_code copy_unfit(struct engine *engine, int fd, bool compact,
+    bool *unfit_out, struct err *err)
+{
+	*unfit_out = compact;
+	if (!compact)
+		return true_copy(engine, fd, false, unfit_out, err);
+	assert_int_equal(write(fd, "in vain", 7), 7);
+	return ERR_OK;
+}
+
+static void use_ops(struct fixture *f,
+    enum err_code (*copy)(struct engine *engine, int fd, bool compact,
+	bool *unfit_out, struct err *err))
+{
+	odd_ops = *f->store->engine->ops;
+	true_copy = odd_ops.copy;
+	odd_ops.copy = copy;
+	f->store->engine->ops = &odd_ops;
+}
+
+static void what_cannot_be_compacted_is_copied_as_it_is(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_put(f->store, "a", "1");
+	assert_audit(f->store, "one");
+	use_ops(f, copy_unfit);
+	assert_int_equal(backup(f, "copy"), ERR_OK);
+	restore(f, "copy");
+	assert_value(f->store, "a", "1");
+	assert_verifies(f->store);
+}
+
+static enum err_code copy_fault(struct engine *engine, int fd, bool compact,
+    bool *unfit_out, struct err *err)
+{
+	(void)engine;
+	(void)compact;
+	*unfit_out = false;
+	assert_int_equal(write(fd, "begun", 5), 5);
+	return err_fail(err, ERR_STORE, "the disk is gone");
+}
+
+static void a_copy_that_the_engine_breaks_off_is_not_left(void **state)
+{
+	struct fixture *f = *state;
+
+	use_ops(f, copy_fault);
+	assert_int_equal(backup(f, "copy"), ERR_STORE);
+	assert_contains(f->err.cause, "the disk is gone");
+	assert_int_equal(files_in(f->dir), 1);
+}
+
+static enum err_code put_nothing(
+    void *arg, struct bytes octets, struct err *err)
+{
+	(void)arg;
+	(void)octets;
+	return err_fail(err, ERR_IO, "no room");
+}
+
+static enum err_code never(void *arg, struct err *err)
+{
+	(void)arg;
+	(void)err;
+	abort();
+}
+
+/* The engine is in the midst of it, with more than a pipe holds. */
+static void a_sink_that_fails_ends_the_copy(void **state)
+{
+	struct fixture *f = *state;
+	OWNED(batch) batch = batch_new();
+	const struct store_sink sink = {put_nothing, never, NULL};
+	struct buf big = BUF_INIT;
+
+	memset(buf_extend(&big, 4 << 20), 1, 4 << 20);
+	batch_put(batch, TABLE_TOKENS, BYTES_STR("big"), buf_bytes(&big));
+	buf_free(&big);
+	assert_int_equal(store_commit(f->store, batch, &f->err), ERR_OK);
+	assert_int_equal(store_copy(f->store, &sink, &f->err), ERR_IO);
+	assert_contains(f->err.cause, "no room");
+	assert_put(f->store, "a", "1");
+}
+
+struct told_octets {
+	unsigned times;
+	uint64_t last;
+};
+
+static void keep_octets(void *arg, uint64_t octets)
+{
+	struct told_octets *told = arg;
+
+	assert_true(octets > told->last);
+	told->last = octets;
+	told->times++;
+}
+
+static void progress_is_told_up_to_the_size_of_the_copy(void **state)
+{
+	struct fixture *f = *state;
+	OWNED_STR(path) = fixture_path(f, "copy");
+	struct told_octets told = {0};
+	const struct store_progress progress = {keep_octets, &told};
+	struct stat st;
+
+	assert_audit(f->store, "a");
+	assert_int_equal(
+	    store_backup(f->store, path, &progress, &f->err), ERR_OK);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(told.times > 0);
+	assert_int_equal(told.last, st.st_size);
+}
+
+static enum err_code fill_half(
+    void *arg, const struct store_sink *sink, struct err *err)
+{
+	enum err_code code = sink->put(sink->arg, BYTES_STR("half"), err);
+
+	(void)arg;
+	return code == ERR_OK ? err_refuse(err, ERR_UNWRAP, "no more") : code;
+}
+
+static void what_is_not_received_whole_leaves_nothing(void **state)
+{
+	struct fixture *f = *state;
+	OWNED_STR(dir) = fixture_path(f, "received");
+
+	assert_int_equal(
+	    store_receive(dir, fill_half, NULL, &f->err), ERR_UNWRAP);
+	assert_false(fs_exists(dir));
+}
+
 /* ---- restore ---- */
 
 static void what_was_restored_is_what_was_backed_up(void **state)
@@ -181,7 +323,7 @@ static void restoring_never_replaces_a_store(void **state)
 	assert_int_equal(backup(f, "copy"), ERR_OK);
 	assert_put(f->store, "a", "1");
 	fixture_close(f);
-	assert_int_equal(store_restore(path, f->path, &f->err), ERR_EXISTS);
+	assert_int_equal(store_restore(path, f->path, NULL, &f->err), ERR_EXISTS);
 	assert_int_equal(fixture_open(f, 0), ERR_OK);
 	assert_value(f->store, "a", "1");
 }
@@ -195,7 +337,7 @@ static void restoring_into_a_folder_open_to_others_is_refused(void **state)
 	assert_int_equal(backup(f, "copy"), ERR_OK);
 	assert_int_equal(mkdir(dir, 0700), 0);
 	assert_int_equal(chmod(dir, 0755), 0);
-	assert_int_equal(store_restore(path, dir, &f->err), ERR_CONFIG);
+	assert_int_equal(store_restore(path, dir, NULL, &f->err), ERR_CONFIG);
 	assert_int_equal(files_in(dir), 0);
 }
 
@@ -205,7 +347,7 @@ static void restoring_from_nothing_is_not_found(void **state)
 	OWNED_STR(path) = fixture_path(f, "copy");
 	OWNED_STR(dir) = fixture_path(f, "restored");
 
-	assert_int_equal(store_restore(path, dir, &f->err), ERR_NOT_FOUND);
+	assert_int_equal(store_restore(path, dir, NULL, &f->err), ERR_NOT_FOUND);
 	assert_false(fs_exists(dir));
 }
 
@@ -218,7 +360,7 @@ static void a_store_moves_whole_and_only_where_none_is(void **state)
 
 	assert_audit(f->store, "a");
 	assert_int_equal(backup(f, "copy"), ERR_OK);
-	assert_int_equal(store_restore(copy, staged, &f->err), ERR_OK);
+	assert_int_equal(store_restore(copy, staged, NULL, &f->err), ERR_OK);
 	/* The fixture's has a store, and is in use besides. */
 	assert_int_equal(store_check_vacant(f->path, &f->err), ERR_EXISTS);
 	assert_int_equal(store_move(staged, f->path, &f->err), ERR_EXISTS);
@@ -309,7 +451,7 @@ static void restoring_from_a_cut_backup_is_refused(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	for (off_t len = st.st_size - 1; len > 0; len -= 2048) {
 		assert_int_equal(truncate(path, len), 0);
-		assert_int_not_equal(store_restore(path, dir, &f->err), ERR_OK);
+		assert_int_not_equal(store_restore(path, dir, NULL, &f->err), ERR_OK);
 		assert_false(fs_exists(dir));
 	}
 }
@@ -323,7 +465,7 @@ static void restoring_from_something_else_is_refused(void **state)
 
 	memset(junk, 0xa5, sizeof(junk));
 	assert_int_equal(fs_write(path, 0600, BYTES_OF(junk), &f->err), ERR_OK);
-	assert_int_equal(store_restore(path, dir, &f->err), ERR_CORRUPT);
+	assert_int_equal(store_restore(path, dir, NULL, &f->err), ERR_CORRUPT);
 	assert_false(fs_exists(dir));
 }
 
@@ -471,7 +613,7 @@ static int inspect(const char *path, const char *copy)
 			return 3;
 	if (head.sequence == 0)
 		return 4;
-	return store_backup(store, copy, &err) == ERR_OK ? 0 : 5;
+	return store_backup(store, copy, NULL, &err) == ERR_OK ? 0 : 5;
 }
 
 static void another_process_reads_and_backs_up_while_one_serves(void **state)
@@ -579,6 +721,11 @@ int main(void)
 	    TEST(a_backup_into_a_folder_that_is_not_there_fails),
 	    TEST(a_backup_that_does_not_verify_is_not_left),
 	    TEST(a_backup_leaves_out_pages_that_are_free),
+	    TEST(what_cannot_be_compacted_is_copied_as_it_is),
+	    TEST(a_copy_that_the_engine_breaks_off_is_not_left),
+	    TEST(a_sink_that_fails_ends_the_copy),
+	    TEST(progress_is_told_up_to_the_size_of_the_copy),
+	    TEST(what_is_not_received_whole_leaves_nothing),
 	    TEST(what_was_restored_is_what_was_backed_up),
 	    TEST(restoring_into_an_empty_folder_succeeds),
 	    TEST(restoring_never_replaces_a_store),

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "store/backup.h"
 #include "store/inside.h"
 #include "store/key.h"
 #include "store/ledger.h"
@@ -185,7 +186,7 @@ static void a_restored_old_backup_is_brought_up_to_date(void **state)
 	make_old(f, ENTRIES);
 	free(f->path);
 	f->path = fixture_path(f, "restored");
-	assert_int_equal(store_restore(backup, f->path, &f->err), ERR_OK);
+	assert_int_equal(store_restore(backup, f->path, NULL, &f->err), ERR_OK);
 	assert_int_equal(fixture_open(f, 0), ERR_OK);
 	assert_moved(f);
 }
