@@ -11,9 +11,7 @@
 #include "ca/node.h"
 #include "ca/signer.h"
 
-#define META_KEY_URI "audit-key-uri"
 #define META_KEY_SPKI "audit-key-spki"	/* base64 */
-#define META_LOG "audit-log"		/* the origin */
 #define ORIGIN_BEGINS "signet.audit/"
 #define ORIGIN_OCTETS 16
 
@@ -38,8 +36,8 @@ enum err_code notary_record(struct batch *batch, const char *uri,
 	origin = mem_printf(ORIGIN_BEGINS "%s", name);
 	base64_put(&text, spki);
 	key = buf_to_str(&text);
-	meta_put_text(batch, META_LOG, origin);
-	meta_put_text(batch, META_KEY_URI, uri);
+	meta_put_text(batch, META_AUDIT_LOG, origin);
+	meta_put_text(batch, META_AUDIT_KEY_URI, uri);
 	meta_put_text(batch, META_KEY_SPKI, key);
 	return ERR_OK;
 }
@@ -105,8 +103,8 @@ enum err_code notary_open(struct store *store, struct hsm *hsm,
 	OWNED_BUF(spki);
 	enum err_code code;
 
-	if ((code = meta_get_text(store, META_KEY_URI, &uri, err)) != ERR_OK ||
-	    (code = meta_get_text(store, META_LOG, &notary->origin, err)) !=
+	if ((code = meta_get_text(store, META_AUDIT_KEY_URI, &uri, err)) != ERR_OK ||
+	    (code = meta_get_text(store, META_AUDIT_LOG, &notary->origin, err)) !=
 		ERR_OK ||
 	    (code = notary_find_key(store, &spki, err)) != ERR_OK ||
 	    (code = read_node(store, &notary->node, err)) != ERR_OK ||

@@ -11,6 +11,10 @@
 
 #define LABEL_AUDIT "signet-audit"
 
+/* Names in table META under which its key and the log's name are kept. */
+#define META_AUDIT_KEY_URI "audit-key-uri"
+#define META_AUDIT_LOG "audit-log"
+
 struct notary;
 
 /* Adds to BATCH what notary_open reads: the key, and a random name of the log.

@@ -90,6 +90,19 @@ enum err_code storekey_renew(
 	return storekey_seal(store, hsm, now.root_uri, err);
 }
 
+enum err_code storekey_root(
+    struct store *store, char **uri_out, struct err *err)
+{
+	OWNED_STOREKEY(it);
+	OWNED_BUF(record);
+	bool sealed;
+	enum err_code code = read_record(store, &record, &it, &sealed, err);
+
+	if (code == ERR_OK)
+		*uri_out = GIVE(it.root_uri);
+	return code;
+}
+
 /* What the token says of a blob or key that is not its own differs by token;
  * that it is out of reach is another matter. */
 static enum err_code judge(

@@ -31,4 +31,9 @@ MUST_CHECK enum err_code storekey_renew(
 MUST_CHECK enum err_code storekey_unseal(
     struct store *store, struct hsm *hsm, struct err *err);
 
+/* The URI of the root KEK by which STORE opens, malloc'd; NULL where it is not
+ * sealed.  STORE may be locked.  Errors: ERR_STORE, ERR_CORRUPT. */
+MUST_CHECK enum err_code storekey_root(
+    struct store *store, char **uri_out, struct err *err);
+
 #endif

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -19,9 +20,11 @@
 #include "cli/commands.h"
 #include "cli/exit.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "cli/session.h"
 #include "cli/setup.h"
 #include "cli/tokencheck.h"
+#include "cli/unbox.h"
 #include "cli/unlock.h"
 #include "cli/witnessed.h"
 #include "store/backup.h"
@@ -37,6 +40,7 @@ const struct option_spec restore_options[] = {
 	"none is left: what came after the backup is forgotten", false, false},
     {"crl-number-above", "N", "no CRL was published with a higher number",
 	false, false},
+    UNBOX_OPTIONS,
     {0},
 };
 
@@ -63,6 +67,7 @@ struct restore {
 	struct config *config; /* NULL: the folder has none */
 	char *path; /* of the store */
 	char *staging; /* NULL: nothing there to remove */
+	struct strongbox *box; /* NULL: the backup is plain */
 	struct hsm *hsm;
 	const char *seal;
 	struct audit_head backup;
@@ -77,6 +82,7 @@ static void restore_end(struct restore *restore)
 		store_remove(restore->staging);
 	free(restore->staging);
 	free(restore->path);
+	strongbox_free(restore->box);
 	hsm_close(restore->hsm);
 	config_free(restore->config);
 }
@@ -144,15 +150,17 @@ static enum err_code read_config(struct restore *restore, struct err *err)
 /* ---- before anything is written ---- */
 
 /* A store that the instance's token does not open, or for whose issuers it has
- * no keys, would serve nobody; so there is no way around this. */
-static enum err_code check_token(struct restore *restore, struct err *err)
+ * no keys, would serve nobody; so there is no way around this.  FILE: the backup,
+ * or what came out of it. */
+static enum err_code check_token(
+    struct restore *restore, const char *file, struct err *err)
 {
 	OWNED(store) copy = NULL;
 	uint64_t rows;
 	bool sealed;
 	enum err_code code;
 
-	if ((code = store_open_copy(restore->file, &copy, err)) != ERR_OK ||
+	if ((code = store_open_copy(file, &copy, err)) != ERR_OK ||
 	    (code = unlock_is_sealed(copy, &sealed, err)) != ERR_OK ||
 	    (code = unlock_token(restore->config, &restore->hsm, err)) !=
 		ERR_OK)
@@ -165,30 +173,95 @@ static enum err_code check_token(struct restore *restore, struct err *err)
 	return tokencheck(copy, restore->hsm, err);
 }
 
-static enum err_code check_first(struct restore *restore, struct err *err)
+/* What is encrypted is seen once it is out of its box. */
+static enum err_code check_first(const struct options *options,
+    struct restore *restore, struct err *err)
 {
 	enum err_code code;
 
-	if (!fs_exists(restore->file))
-		return err_refuse(err, ERR_NOT_FOUND,
-		    "there is no backup at %s", restore->file);
-	code = store_check_vacant(restore->path, err);
-	if (code != ERR_OK || restore->config == NULL)
+	if ((code = unbox_open(options, restore->file, &restore->box, err)) !=
+		ERR_OK ||
+	    (code = store_check_vacant(restore->path, err)) != ERR_OK ||
+	    restore->config == NULL || restore->box != NULL)
 		return code;
-	return check_token(restore, err);
+	return check_token(restore, restore->file, err);
 }
 
 /* ---- the store in the making ---- */
 
+struct unpacking {
+	struct strongbox *box;
+	const struct store_progress *progress;
+};
+
+static enum err_code unpack(
+    void *arg, const struct store_sink *sink, struct err *err)
+{
+	struct unpacking *unpacking = arg;
+
+	return strongbox_pour(unpacking->box, sink, unpacking->progress, err);
+}
+
+/* Whoever has the recipients' certificates can make a box of anything. */
+static enum err_code check_manifest(
+    struct restore *restore, const char *data, struct err *err)
+{
+	const struct manifest *told = strongbox_manifest(restore->box);
+	OWNED(store) copy = NULL;
+	uint8_t root[32];
+	enum err_code code = store_open_copy(data, &copy, err);
+
+	if (code == ERR_OK)
+		code = audit_root(copy, told->entries, root, err);
+	if (code == ERR_BAD_FIELD ||
+	    (code == ERR_OK && memcmp(root, told->root, 32) != 0)) {
+		err_clear(err);
+		return err_fail(err, ERR_CORRUPT,
+		    "what %.200s holds is not what it says of itself",
+		    restore->file);
+	}
+	return code;
+}
+
+static enum err_code stage_box(struct restore *restore,
+    const struct store_progress *progress, struct err *err)
+{
+	OWNED_STR(data) = store_data_path(restore->staging);
+	struct unpacking unpacking = {restore->box, progress};
+	enum err_code code =
+	    store_receive(restore->staging, unpack, &unpacking, err);
+
+	if (code == ERR_OK)
+		code = check_manifest(restore, data, err);
+	if (code == ERR_OK && restore->config != NULL)
+		code = check_token(restore, data, err);
+	return code;
+}
+
+static uint64_t size_of_backup(const struct restore *restore)
+{
+	struct stat st;
+
+	return stat(restore->file, &st) == 0 ? (uint64_t)st.st_size : 0;
+}
+
 static enum err_code stage(struct restore *restore, struct err *err)
 {
 	OWNED_STR(staging) = mem_printf("%s.restore.XXXXXX", restore->path);
+	struct progress progress;
+	enum err_code code;
 
 	if (mkdtemp(staging) == NULL)
 		return err_fail(err, ERR_IO, "create %s: %m", staging);
 	restore->staging = GIVE(staging);
-	fprintf(stderr, "copying the backup and verifying the copy …\n");
-	return store_restore(restore->file, restore->staging, NULL, err);
+	progress_begin(&progress, "copying the backup and verifying the copy",
+	    size_of_backup(restore));
+	code = restore->box != NULL
+	    ? stage_box(restore, &progress.hook, err)
+	    : store_restore(restore->file, restore->staging, &progress.hook,
+		  err);
+	progress_end(&progress);
+	return code;
 }
 
 static enum err_code open_staged(
@@ -219,12 +292,14 @@ static enum err_code check_witness(
     struct restore *restore, struct store *store, struct err *err)
 {
 	struct witnessed *found = &restore->witnessed;
+	struct progress progress;
 	enum err_code code;
 
 	if (restore->witness == NULL)
 		return ERR_OK;
-	fprintf(stderr, "comparing with the witness …\n");
+	progress_begin(&progress, "comparing with the witness", 0);
 	code = witnessed_check(restore->witness, store, found, err);
+	progress_end(&progress);
 	if (code == ERR_OK && found->entries > found->covered)
 		fprintf(stderr,
 		    "signet: of the witness's entries the last %" PRIu64
@@ -345,12 +420,13 @@ static enum err_code publish(struct restore *restore, struct err *err)
 	return code;
 }
 
-static enum err_code run(struct restore *restore, struct err *err)
+static enum err_code run(const struct options *options,
+    struct restore *restore, struct err *err)
 {
 	enum err_code code;
 
 	if ((code = read_config(restore, err)) != ERR_OK ||
-	    (code = check_first(restore, err)) != ERR_OK ||
+	    (code = check_first(options, restore, err)) != ERR_OK ||
 	    (code = make(restore, err)) != ERR_OK)
 		return code;
 	return publish(restore, err);
@@ -418,7 +494,7 @@ int restore_run(const struct options *options)
 	bool existed = fs_exists(restore.dir);
 	code = fs_mkdir(restore.dir, 0700, &err);
 	if (code == ERR_OK)
-		code = run(&restore, &err);
+		code = run(options, &restore, &err);
 	if (code == ERR_OK)
 		return report(options, &restore);
 	if (restore.staging != NULL)
