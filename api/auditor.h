@@ -13,8 +13,11 @@ struct auditor;
 
 #define AUDITOR_WITNESSES_MAX 8	/* as the configuration takes */
 
-/* Compares STORE with every witness of CONFIG that can be read back: before
- * anything is written to it.  Errors: those of witness_compare. */
+/*
+ * Compares STORE with the last checkpoint in it, whose signature is checked, and
+ * with every witness of CONFIG that can be read back: before anything is written
+ * to it.  Errors: ERR_CORRUPT; those of witness_compare.
+ */
 MUST_CHECK enum err_code auditor_check(
     const struct config *config, struct store *store, struct err *err);
 /* Starts.  A token or a witness that is out of reach is no error.

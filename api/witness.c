@@ -145,6 +145,13 @@ static bool read_at(int fd, uint8_t *into, size_t len, off_t at)
 	return true;
 }
 
+/* All that a crash in the middle of the very first entry leaves. */
+static bool is_cut_first_line(struct bytes text, uint64_t size)
+{
+	return text.len == size &&
+	    memchr(text.data, '\n', text.len) == NULL;
+}
+
 static enum err_code read_tail(const struct witness *witness, int fd,
     struct tail *tail, struct err *err)
 {
@@ -163,8 +170,16 @@ static enum err_code read_tail(const struct witness *witness, int fd,
 		if (!read_at(fd, into, len, (off_t)(size - len)))
 			return fail(witness, "read", err);
 		take_lines(buf_bytes(&text), tail);
-		if (is_complete(tail) || len == size || len >= TAIL_MAX)
-			break;
+		if (!is_complete(tail) && len < size && len < TAIL_MAX)
+			continue;
+		if (tail->entries > 0 || tail->checkpoint.size > 0 ||
+		    is_cut_first_line(buf_bytes(&text), size))
+			return ERR_OK;
+		return err_fail(err, ERR_CORRUPT,
+		    "audit witness %s is not empty, and no entry can be read in "
+		    "it: something has overwritten or exchanged it.  Keep it, "
+		    "look for its older copies, and put back the last one that "
+		    "is whole", witness->spec);
 	}
 	return ERR_OK;
 }
@@ -242,10 +257,14 @@ enum err_code witness_compare(
 
 /* ---- Told ---- */
 
-/* What a crash has cut ends here; a reader passes over it. */
-static enum err_code end_cut_line(
-    const struct witness *witness, int fd, struct err *err)
+/* What a crash has cut ends here; a reader passes over it.  A file that holds
+ * nothing else (IS_NEW) begins again. */
+static enum err_code end_cut_line(const struct witness *witness, int fd,
+    bool is_new, struct err *err)
 {
+	if (is_new)
+		return ftruncate(fd, 0) == 0
+		    ? ERR_OK : fail(witness, "truncate", err);
 	off_t size = lseek(fd, 0, SEEK_END);
 	uint8_t last = '\n';
 	if (size < 0 || (size > 0 && !read_at(fd, &last, 1, size - 1)))
@@ -266,7 +285,9 @@ static enum err_code open_file(struct witness *witness,
 	if (fd < 0)
 		return fail(witness, "open", err);
 	if ((code = read_tail(witness, fd, &tail, err)) != ERR_OK ||
-	    (code = end_cut_line(witness, fd, err)) != ERR_OK ||
+	    (code = end_cut_line(witness, fd,
+		 tail.entries == 0 && tail.checkpoint.size == 0, err)) !=
+		ERR_OK ||
 	    (code = fs_sync_dir(dir, err)) != ERR_OK)
 		return code;
 	if (tail.entries > 0)

@@ -27,7 +27,7 @@ const char *witness_name(const struct witness *witness);	/* the spec */
  * Compares STORE with what the witness can be read back from (a file; of others,
  * nothing).  A file that is not there, or is empty, says nothing.
  * Errors: ERR_CORRUPT when the store lacks what the witness has, or has it
- * otherwise, saying what to do; ERR_IO.
+ * otherwise, or when nothing in a file can be read, saying what to do; ERR_IO.
  */
 MUST_CHECK enum err_code witness_compare(
     struct witness *witness, struct store *store, struct err *err);

@@ -115,17 +115,50 @@ enum err_code auditlog_fetch(struct client *client,
 
 /* ---- files ---- */
 
+/* Reads a file by lines, never more at once than one may have. */
 struct lines {
 	FILE *file;
-	char *line;
-	size_t room;
+	struct buf text;	/* read */
+	size_t next;		/* octets of it that were given */
+	bool ended;
 };
 
 static void lines_end(struct lines *lines)
 {
 	if (lines->file != NULL)
 		fclose(lines->file);
-	free(lines->line);
+	buf_free(&lines->text);
+}
+
+static void read_more(struct lines *lines)
+{
+	size_t left = lines->text.len - lines->next;
+	size_t got;
+
+	memmove(lines->text.data, lines->text.data + lines->next, left);
+	lines->text.len = left;
+	lines->next = 0;
+	got = fread(buf_extend(&lines->text, LINE_MAX_OCTETS), 1,
+	    LINE_MAX_OCTETS, lines->file);
+	lines->text.len = left + got;
+	lines->ended = got < LINE_MAX_OCTETS;
+}
+
+/* The next line with its end; without, the last may be.  Empty: no more.  False
+ * when it is too long. */
+static bool next_line(struct lines *lines, struct bytes *line)
+{
+	const uint8_t *at = lines->text.data + lines->next;
+	size_t left = lines->text.len - lines->next;
+	const uint8_t *feed = left == 0 ? NULL : memchr(at, '\n', left);
+
+	if (feed == NULL && !lines->ended && left <= LINE_MAX_OCTETS) {
+		read_more(lines);
+		return next_line(lines, line);
+	}
+	*line = BYTES(at, feed == NULL ? left : (size_t)(feed - at) + 1);
+	lines->next += line->len;
+	return line->len <= LINE_MAX_OCTETS;
 }
 
 static enum err_code take(const char *path, struct bytes line,
@@ -135,8 +168,7 @@ static enum err_code take(const char *path, struct bytes line,
 	OWNED_JSON(json) = NULL;
 	struct err why = {0};
 
-	*taken = line.len > 0 && line.len <= LINE_MAX_OCTETS &&
-		 line.data[line.len - 1] == '\n' &&
+	*taken = line.data[line.len - 1] == '\n' &&
 		 json_parse(line, &json, &why) == ERR_OK &&
 		 json_is_object(json);
 	if (*taken)
@@ -145,31 +177,43 @@ static enum err_code take(const char *path, struct bytes line,
 	return ERR_OK;
 }
 
+static enum err_code open_lines(
+    struct lines *lines, const char *path, struct err *err)
+{
+	lines->file = fopen(path, "re");
+	if (lines->file == NULL && errno == ENOENT)
+		return err_refuse(
+		    err, ERR_NOT_FOUND, "there is no %s", path);
+	if (lines->file == NULL)
+		return err_fail(err, ERR_IO, "open %s: %m", path);
+	/* It is read by large pieces, into a place of our own. */
+	setvbuf(lines->file, NULL, _IONBF, 0);
+	buf_reserve(&lines->text, 2 * (size_t)LINE_MAX_OCTETS);
+	return ERR_OK;
+}
+
 enum err_code auditlog_read(const char *path, auditlog_each *each, void *arg,
     uint64_t *whole_out, struct err *err)
 {
 	__attribute__((cleanup(lines_end))) struct lines lines = {0};
-	enum err_code code = ERR_OK;
+	enum err_code code = open_lines(&lines, path, err);
+	unsigned long long number = 0;
 	uint64_t at = 0, whole = 0;
-	ssize_t len;
+	struct bytes line;
+	bool fits = true;
 
-	lines.file = fopen(path, "re");
-	if (lines.file == NULL && errno == ENOENT)
-		return err_refuse(
-		    err, ERR_NOT_FOUND, "there is no %s", path);
-	if (lines.file == NULL)
-		return err_fail(err, ERR_IO, "open %s: %m", path);
-	for (unsigned long long number = 1;
-	     code == ERR_OK &&
-	     (len = getline(&lines.line, &lines.room, lines.file)) > 0;
-	     number++) {
+	while (code == ERR_OK && (fits = next_line(&lines, &line)) &&
+	       line.len > 0) {
 		bool taken;
 
-		code = take(path, BYTES(lines.line, (size_t)len), number, each,
-		    arg, &taken, err);
-		at += (uint64_t)len;
+		code = take(path, line, ++number, each, arg, &taken, err);
+		at += line.len;
 		whole = taken ? at : whole;
 	}
+	if (code == ERR_OK && !fits)
+		return err_fail(err, ERR_CORRUPT,
+		    "%.160s: line %llu is longer than %u octets: it is none of "
+		    "an audit log", path, number + 1, LINE_MAX_OCTETS);
 	if (code == ERR_OK && ferror(lines.file))
 		return err_fail(err, ERR_IO, "read %s: %m", path);
 	if (whole_out != NULL)

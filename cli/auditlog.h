@@ -39,7 +39,7 @@ MUST_CHECK enum err_code auditlog_fetch(struct client *client,
  * Calls EACH with each line of PATH that is a JSON object; others (cut by a
  * crash) are passed over, and said on standard error.  WHOLE_OUT (may be NULL)
  * receives the octets up to the end of the last line that was taken.
- * Errors: ERR_IO; ERR_NOT_FOUND.
+ * Errors: ERR_IO; ERR_NOT_FOUND; ERR_CORRUPT for a line of more than a MiB.
  */
 MUST_CHECK enum err_code auditlog_read(const char *path, auditlog_each *each,
     void *arg, uint64_t *whole_out, struct err *err);

@@ -218,11 +218,16 @@ static enum err_code check_signed(const struct options *options,
 	OWNED_BUF(pem);
 	enum err_code code = notary_find_key(store, &spki, err);
 
-	/* Made before there were checkpoints, and not served since. */
+	/* Else whoever takes the key out would have no signature looked at. */
 	if (code == ERR_NOT_FOUND && !options_has(options, "key")) {
 		err_clear(err);
-		return ERR_OK;
+		return err_fail(err, ERR_CORRUPT,
+		    "the store has no audit key: nothing shows which entries "
+		    "were logged.  Name the key with --key; a store that never "
+		    "had one is given one when signetd next starts");
 	}
+	if (code != ERR_OK && code != ERR_NOT_FOUND)
+		return code;
 	err_clear(err);
 	pem_put(&pem, "PUBLIC KEY", buf_bytes(&spki));
 	if ((code = trust(options, verifier, buf_bytes(&pem), err)) !=

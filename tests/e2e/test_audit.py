@@ -493,6 +493,18 @@ def test_a_witness_file_verifies_by_itself(export, world):
     assert offline(world.witness).code == 2
 
 
+def test_a_witness_file_that_cannot_be_read_is_no_empty_one(world):
+    """What overwrites it must not hide what it had."""
+    world.instance.stop()
+    whole = world.witness.read_bytes()
+    world.witness.write_bytes(b"\0" * 100 + b"\n" + b"rotated\n" * 100)
+    done = run([BUILD / "signetd", "--config", world.instance.config],
+               env=world.instance.env)
+    assert done.code == 1 and "no entry can be read in it" in done.err, done
+    world.witness.write_bytes(whole)
+    world.instance.start()
+
+
 def test_an_export_that_was_cut_goes_on(export, world, tmp_path):
     folder, _, last = export
     copy = tmp_path / "log"

@@ -4,10 +4,12 @@
 #include "harness.h"
 #include "fixture.h"
 #include "api/auditor.h"
+#include "api/witness.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/text.h"
 #include "ca/ceremony.h"
+#include "ca/notary.h"
 #include "store/checkpoint.h"
 
 static struct fixture fixture;
@@ -321,31 +323,86 @@ static void a_caller_shut_in_by_a_quarantine_does_not_lift_it(void **state)
 
 /* ---- The auditor ---- */
 
+static void put_checkpoint(uint64_t size, struct bytes note)
+{
+	OWNED(batch) batch = batch_new();
+	assert_ok(checkpoint_put(fixture.app->store, batch, size, note, &err));
+	assert_ok(store_commit(fixture.app->store, batch, &err));
+}
+
+/* A checkpoint by the store's own key, of what is said. */
 static void plant(uint64_t size, const uint8_t root[static 32])
 {
-	static const uint8_t key[91], signature[72];
-	struct checkpoint checkpoint = {
-	    .origin = "signet.audit/test", .size = size, .time_ms = 1};
-	OWNED(batch) batch = batch_new();
+	struct audit_head head = {.sequence = size};
+	OWNED(notary) notary = NULL;
 	OWNED_BUF(note);
-	memcpy(checkpoint.root, root, 32);
+	memcpy(head.hash, root, 32);
+	assert_ok(notary_open(
+	    fixture.app->store, fixture.app->hsm, &notary, &err));
+	assert_ok(notary_sign(notary, &head, &note, &err));
+	put_checkpoint(size, buf_bytes(&note));
+}
+
+/* One that says what is so, by no key. */
+static void forge(const struct audit_head *head)
+{
+	static const uint8_t signature[72];
+	struct checkpoint checkpoint = {.origin = "signet.audit/test",
+	    .size = head->sequence, .time_ms = 1};
+	OWNED_BUF(note);
+	OWNED_BUF(spki);
+	memcpy(checkpoint.root, head->hash, 32);
 	checkpoint_put_text(&note, &checkpoint);
+	assert_ok(notary_find_key(fixture.app->store, &spki, &err));
 	assert_ok(checkpoint_put_signature(&note, checkpoint.origin,
-	    BYTES_OF(key), BYTES_OF(signature), &err));
-	assert_ok(checkpoint_put(
-	    fixture.app->store, batch, size, buf_bytes(&note), &err));
-	assert_ok(store_commit(fixture.app->store, batch, &err));
+	    buf_bytes(&spki), BYTES_OF(signature), &err));
+	put_checkpoint(head->sequence, buf_bytes(&note));
 }
 
 static void try_open(enum err_code want, const char *text)
 {
 	struct auditor *auditor = NULL;
 	err = (struct err){0};
+	assert_int_equal(auditor_check(fixture.config, fixture.app->store,
+	    &err), want);
+	err = (struct err){0};
 	assert_int_equal(auditor_open(fixture.app, &auditor, &err), want);
 	if (want == ERR_OK)
 		assert_true(auditor_close(auditor));
 	else if (strstr(err.cause, text) == NULL)
 		fail_msg("\"%s\" lacks \"%s\"", err.cause, text);
+}
+
+static void a_checkpoint_in_the_store_is_not_believed_unsigned(void **state)
+{
+	struct audit_head head;
+	(void)state;
+	assert_ok(audit_head(fixture.app->store, &head, &err));
+	forge(&head);
+	try_open(ERR_CORRUPT, "signature does not verify");
+	plant(head.sequence, head.hash);
+	try_open(ERR_OK, "");
+}
+
+static void a_witness_that_cannot_be_read_is_no_empty_one(void **state)
+{
+	OWNED_STR(spec) = mem_printf("file:%s/witness", fixture.dir);
+	OWNED(witness) witness = witness_new(spec);
+	struct witness_position position = {0};
+	(void)state;
+	fixture_write(&fixture, "witness", "");
+	assert_ok(witness_compare(witness, fixture.app->store, &err));
+	/* A crash within the first entry leaves no more. */
+	fixture_write(&fixture, "witness", "{\"sequence\":1,\"ti");
+	assert_ok(witness_compare(witness, fixture.app->store, &err));
+	fixture_write(&fixture, "witness", "Nov 24 rotated\n");
+	assert_int_equal(witness_compare(witness, fixture.app->store, &err),
+	    ERR_CORRUPT);
+	assert_non_null(strstr(err.cause, "no entry can be read"));
+	err = (struct err){0};
+	assert_int_equal(
+	    witness_open(witness, &position, &err), ERR_CORRUPT);
+	err = (struct err){0};
 }
 
 /* The last test but for the end: what it plants stays. */
@@ -393,6 +450,8 @@ int main(void)
 	    cmocka_unit_test(asking_again_revokes_what_a_stop_has_left),
 	    cmocka_unit_test(
 		a_caller_shut_in_by_a_quarantine_does_not_lift_it),
+	    cmocka_unit_test(a_checkpoint_in_the_store_is_not_believed_unsigned),
+	    cmocka_unit_test(a_witness_that_cannot_be_read_is_no_empty_one),
 	    cmocka_unit_test(a_log_that_a_checkpoint_contradicts_is_not_signed),
 	};
 	return cmocka_run_group_tests(tests, begin, end);
