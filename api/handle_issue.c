@@ -105,11 +105,7 @@ static enum err_code judge(
 	    .now = clock_now(),
 	    .issuer_not_after = it->issuer->not_after,
 	};
-	code = policy_decide(&question, &it->decision, err);
-	if (code != ERR_OK)
-		return code;
-	return cluster_check_cn(x->app->store, it->cluster,
-	    it->decision->names->common_name, err);
+	return policy_decide(&question, &it->decision, err);
 }
 
 /* The token as it is now: another request may have spent it, or it ended while

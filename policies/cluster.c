@@ -365,27 +365,6 @@ enum err_code cluster_get(struct store *store, const char *name,
 	return ERR_OK;
 }
 
-enum err_code cluster_check_cn(struct store *store,
-    const struct cluster *cluster, const char *common_name, struct err *err)
-{
-	bool found = false;
-	OWNED_BUF(record);
-	enum err_code code;
-	struct key key;
-
-	if (common_name == NULL || !text_is_label(common_name) ||
-	    strcmp(common_name, cluster->name) == 0)
-		return ERR_OK;
-	key = key_of(common_name);
-	code = store_find(store, TABLE_CLUSTERS, key_bytes(&key), &record, NULL,
-	    &found, err);
-	if (code != ERR_OK || !found)
-		return code;
-	return err_refuse(err, ERR_POLICY,
-	    "common name \"%s\" is the name of another cluster",
-	    err_quote_str(common_name));
-}
-
 /* The cluster under KEY, which is its name and a zero octet. */
 static bool read_row(
     struct bytes key, struct bytes record, uint64_t revision, void *slot)

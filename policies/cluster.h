@@ -78,14 +78,6 @@ void cluster_require(struct batch *batch, const struct cluster *cluster);
 /* Errors: ERR_NOT_FOUND (detail names the cluster), ERR_STORE, ERR_CORRUPT. */
 MUST_CHECK enum err_code cluster_get(struct store *store, const char *name,
     struct cluster **cluster_out, struct err *err);
-/*
- * Refuses a common name that is the name of another cluster, retired ones
- * included: {identifier} rules (roles, users) cannot know them.  To be asked
- * beside policy_decide wherever a cluster's certificate is issued.
- * Errors: ERR_POLICY, ERR_STORE.
- */
-MUST_CHECK enum err_code cluster_check_cn(struct store *store,
-    const struct cluster *cluster, const char *common_name, struct err *err);
 /* A page after the name AFTER (NULL: from the start); *count_out < LIMIT at the
  * end.  Each of CLUSTERS is owned by the caller; their revision is 0. */
 MUST_CHECK enum err_code cluster_list(struct store *store, const char *after,

@@ -102,6 +102,9 @@ static const char *check_template(enum rule_place place, const char *text)
 			  "touches other words";
 	if (count_marks(text, identifier_mark) > 1)
 		return "has {identifier} more than once";
+	if (place == RULE_CN && strcmp(text, "{cluster}") == 0)
+		return "is the cluster's name alone, which may be the name of "
+		       "a role of another cluster; NAME@{cluster} is not";
 	if (place == RULE_DNS)
 		return has_upper_case(text) ? "has upper-case letters"
 					    : syntax_dns_pattern(buf_bytes(&filled));

@@ -435,6 +435,24 @@ static void what_is_anothers_is_answered_as_what_does_not_exist(void **state)
 	assert_string_equal(theirs, nobodys);
 }
 
+/* A refusal would tell that there is such a cluster. */
+static void a_role_is_granted_whatever_clusters_there_are(void **state)
+{
+	static const char *const roles[] = {"role1", "role2"};
+	(void)state;
+	make_cluster("asks");
+	make_cluster(roles[0]);
+	for (size_t i = 0; i < ARRAY_LEN(roles); i++) {
+		OWNED_STR(csr) = csr_make(roles[i], NULL, NULL);
+		OWNED_STR(body) = body_make("csr", csr, "profile", "client");
+		json_decref(run_ok(
+		    &(struct ask){.handler = handle_certificate_issue,
+			.cluster = "asks",
+			.body = body},
+		    201));
+	}
+}
+
 static void every_read_answers_with_an_object(void **state)
 {
 	static const struct ask asks[] = {
@@ -1259,6 +1277,7 @@ int main(void)
 	    cmocka_unit_test(a_caller_bound_to_a_cluster_lists_that_one),
 	    cmocka_unit_test(
 		what_is_anothers_is_answered_as_what_does_not_exist),
+	    cmocka_unit_test(a_role_is_granted_whatever_clusters_there_are),
 	    cmocka_unit_test(every_read_answers_with_an_object),
 	    cmocka_unit_test(
 		a_token_gets_one_certificate_and_repeats_get_the_same),

@@ -304,27 +304,6 @@ static void clusters_are_listed_by_name_in_pages(void **state)
 	    ERR_BAD_FIELD, &fixture->err, "\"A\"");
 }
 
-static void a_common_name_is_not_that_of_another_cluster(void **state)
-{
-	struct fixture *fixture = *state;
-	OWNED(cluster) mine = NULL;
-
-	create(fixture, "orders");
-	create(fixture, "billing");
-	mine = get(fixture, "orders");
-	assert_refused(cluster_check_cn(fixture->store, mine, "billing",
-			   &fixture->err),
-	    ERR_POLICY, &fixture->err, "\"billing\"", "another cluster");
-	assert_int_equal(cluster_check_cn(fixture->store, mine, "orders",
-			     &fixture->err), ERR_OK);
-	assert_int_equal(cluster_check_cn(fixture->store, mine, "app",
-			     &fixture->err), ERR_OK);
-	assert_int_equal(cluster_check_cn(fixture->store, mine, "app@billing",
-			     &fixture->err), ERR_OK);
-	assert_int_equal(cluster_check_cn(fixture->store, mine, NULL,
-			     &fixture->err), ERR_OK);
-}
-
 static void callers_of_a_cluster_come_from_its_ranges_alone(void **state)
 {
 	static const char *const from[] = {"10.1.0.0/16", "2001:db8::/32"};
@@ -532,7 +511,6 @@ int main(void)
 		TEST_STORE(a_cluster_that_is_not_there_is_named),
 		TEST_STORE(a_record_that_cannot_be_read_is_a_fault),
 		TEST_STORE(clusters_are_listed_by_name_in_pages),
-		TEST_STORE(a_common_name_is_not_that_of_another_cluster),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

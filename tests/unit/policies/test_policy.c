@@ -259,6 +259,20 @@ static void templates_that_could_be_widened_are_refused(void **state)
 	}
 }
 
+/* A role of any cluster may spell the name of another. */
+static void no_common_name_is_the_name_of_a_cluster_alone(void **state)
+{
+	struct fixture *fixture = *state;
+
+	write_policy(
+	    fixture, "p.yaml", 16, "      common_name: ['{cluster}']");
+	assert_refused(load(fixture, "p.yaml"), ERR_CONFIG, &fixture->err,
+	    "p.yaml:16", "NAME@{cluster}");
+	write_policy(
+	    fixture, "p.yaml", 16, "      common_name: ['node@{cluster}']");
+	assert_int_equal(load(fixture, "p.yaml"), ERR_OK);
+}
+
 static void a_template_longer_than_its_bound_is_refused(void **state)
 {
 	struct fixture *fixture = *state;
@@ -339,6 +353,7 @@ int main(void)
 		TEST(a_good_file_is_loaded_whole),
 		TEST(what_is_wrong_in_a_file_is_told_with_its_line),
 		TEST(templates_that_could_be_widened_are_refused),
+		TEST(no_common_name_is_the_name_of_a_cluster_alone),
 		TEST(a_template_longer_than_its_bound_is_refused),
 		TEST(the_name_of_the_file_is_a_label_with_yaml_behind),
 		TEST(a_file_that_is_not_there_or_too_large_is_an_error),
