@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Goal: systemd finds no fault with the units, and little that they leave open."""
+"""Goal: systemd finds no fault with the units, and little that they leave open;
+and the packages leave nothing out."""
+import fnmatch
 import json
 import re
 import shutil
@@ -54,3 +56,25 @@ def test_each_socket_has_the_name_that_the_server_knows():
     for name in ("api", "public", "ops"):
         text = (UNITS / f"signetd-{name}.socket").read_text()
         assert f"FileDescriptorName={name}\n" in text
+
+
+def of_package(name):
+    """The patterns of what goes into the package NAME."""
+    return (TOP / "debian" / f"{name}.install").read_text().split()
+
+
+def takes(pattern, path):
+    return fnmatch.fnmatch(path, pattern) or path.startswith(pattern + "/")
+
+
+def test_all_that_is_installed_goes_into_one_package_and_no_other(tmp_path):
+    check(["make", "-s", "-C", BUILD, "install", f"DESTDIR={tmp_path}",
+           "prefix=/usr", "systemdsystemunitdir=/lib/systemd/system"])
+    installed = [str(path.relative_to(tmp_path))
+                 for path in tmp_path.rglob("*") if path.is_file()]
+    patterns = of_package("signet") + of_package("signet-agent")
+    assert len(installed) > 20
+    for path in installed:
+        assert sum(takes(one, path) for one in patterns) == 1, path
+    for one in patterns:
+        assert any(takes(one, path) for path in installed), one
