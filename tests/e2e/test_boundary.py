@@ -224,7 +224,7 @@ def make_use(instance, tmp_path):
 
 
 @root_only
-def test_the_server_maps_no_pkcs11_library(site, tmp_path):
+def test_as_root_the_server_is_seen_to_map_no_pkcs11_library(site, tmp_path):
     make_use(site, tmp_path)
     suspicious = re.compile(r"p11|pkcs|softhsm|opensc|cryptoki", re.I)
     libraries = {pathlib.Path(f).name for f in mapped_files(site.server.pid)
@@ -241,7 +241,7 @@ def test_the_server_maps_no_pkcs11_library(site, tmp_path):
 
 
 @root_only
-def test_the_memory_of_the_server_holds_no_pin(site, tmp_path):
+def test_as_root_the_memory_of_the_server_is_seen_to_hold_no_pin(site, tmp_path):
     make_use(site, tmp_path)
     pins = [(site.dir / name).read_bytes().strip() for name in ("pin", "so-pin")]
     assert all(len(p) >= 8 for p in pins)

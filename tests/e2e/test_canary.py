@@ -215,7 +215,7 @@ def test_no_answer_but_the_one_that_gives_it_tells_a_secret(world):
 
 @root_only
 @pytest.mark.unsanitized
-def test_the_memory_of_the_server_holds_none_after_the_answer(world):
+def test_as_root_the_memory_of_the_server_is_seen_to_hold_none_after_the_answer(world):
     """The control travels as a token does, on a connection that stands."""
     answer = world.it.call(
         "POST", "/clusters/c/keys/k/datakey", {}, **world.bearer)
@@ -273,7 +273,7 @@ def ended_by(process):
     return end.si_status, end.si_code == os.CLD_DUMPED
 
 
-def test_a_crash_writes_no_core_even_where_one_could_be(world):
+def test_where_a_crash_can_write_a_core_that_of_the_server_writes_none(world):
     """Last: it ends the server."""
     control = subprocess.Popen(
         ["prlimit", "--core=unlimited:unlimited", "sleep", "600"],

@@ -131,7 +131,7 @@ def test_a_user_installs_what_is_missing_by_sudo_and_nothing_else(tmp_path):
     assert installed[0].endswith("--no-install-recommends liblmdb-dev")
 
 
-def test_a_user_without_sudo_is_told_what_to_install(tmp_path):
+def test_where_there_is_no_sudo_a_user_is_told_what_to_install(tmp_path):
     env = stubs(tmp_path / "tools", dpkg_query=MISSING, id="echo 1000\n")
     if shutil.which("sudo", path="/usr/bin:/bin"):
         pytest.skip("there is sudo")

@@ -34,7 +34,7 @@ def units(tmp_path):
 
 
 @needs_systemd
-def test_systemd_finds_no_fault_with_the_units(folder):
+def test_where_systemd_is_installed_it_finds_no_fault_with_the_units(folder):
     for path in sorted(folder.iterdir()):
         done = run(["systemd-analyze", "verify", "--man=no",
                     "--recursive-errors=no", path])
@@ -43,7 +43,7 @@ def test_systemd_finds_no_fault_with_the_units(folder):
 
 @needs_systemd
 @pytest.mark.parametrize("name", sorted(EXPOSURE_MOST))
-def test_what_the_units_leave_open_is_bounded(folder, name):
+def test_where_systemd_is_installed_what_the_units_leave_open_is_bounded(folder, name):
     said = check(["systemd-analyze", "security", "--offline=true",
                   "--json=short", folder / name])
     assert isinstance(json.loads(said.out), list)

@@ -177,7 +177,7 @@ static void modes_too_open_are_refused_with_path_mode_and_remedy(void **state)
 		check_row(*state, i);
 }
 
-static void a_folder_above_of_a_foreign_group_is_refused(void **state)
+static void as_root_a_folder_above_of_a_foreign_group_is_refused(void **state)
 {
 	struct place *place = *state;
 	struct err err;
@@ -192,7 +192,7 @@ static void a_folder_above_of_a_foreign_group_is_refused(void **state)
 	assert_ok(modes_check_config(place->config, &err));
 }
 
-static void a_file_of_another_user_is_refused(void **state)
+static void as_root_a_file_of_another_user_is_refused(void **state)
 {
 	struct place *place = *state;
 	OWNED_STR(pin) = fs_join(place->dir, "pin");
@@ -257,7 +257,7 @@ static void links_that_lead_round_are_no_file(void **state)
 	assert_int_equal(modes_check_path(path, MODES_SECRET, &err), ERR_IO);
 }
 
-static void a_folder_above_of_another_user_is_refused(void **state)
+static void as_root_a_folder_above_of_another_user_is_refused(void **state)
 {
 	struct place *place = *state;
 	struct err err;
@@ -293,12 +293,12 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    PLACE_TEST(modes_as_init_makes_them_are_accepted),
 	    PLACE_TEST(modes_too_open_are_refused_with_path_mode_and_remedy),
-	    PLACE_TEST(a_folder_above_of_a_foreign_group_is_refused),
-	    PLACE_TEST(a_file_of_another_user_is_refused),
+	    PLACE_TEST(as_root_a_folder_above_of_a_foreign_group_is_refused),
+	    PLACE_TEST(as_root_a_file_of_another_user_is_refused),
 	    PLACE_TEST(what_a_link_points_to_is_judged),
 	    PLACE_TEST(who_can_replace_a_link_on_the_way_is_judged),
 	    PLACE_TEST(links_that_lead_round_are_no_file),
-	    PLACE_TEST(a_folder_above_of_another_user_is_refused),
+	    PLACE_TEST(as_root_a_folder_above_of_another_user_is_refused),
 	    PLACE_TEST(
 		absence_is_named_for_a_path_and_left_to_others_for_a_configuration),
 	};

@@ -356,7 +356,7 @@ static void every_capability_is_given_up_for_good(void **state)
 	assert_int_equal(in_a_process(NULL, geteuid() == 0), 0);
 }
 
-static void root_becomes_the_user_and_cannot_return(void **state)
+static void as_root_a_program_becomes_the_user_and_cannot_return(void **state)
 {
 	(void)state;
 	if (geteuid() != 0)
@@ -408,7 +408,7 @@ int main(void)
 	    cmocka_unit_test(a_refusal_is_logged_with_the_number_of_the_call),
 	    cmocka_unit_test(a_thread_that_takes_no_signals_ends_the_process),
 	    cmocka_unit_test(every_capability_is_given_up_for_good),
-	    cmocka_unit_test(root_becomes_the_user_and_cannot_return),
+	    cmocka_unit_test(as_root_a_program_becomes_the_user_and_cannot_return),
 	    cmocka_unit_test(a_user_who_does_not_exist_is_refused_by_name),
 	    cmocka_unit_test(who_is_not_root_becomes_nobody_else),
 	};
