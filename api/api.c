@@ -108,7 +108,7 @@ static enum err_code api_begin(
 static enum err_code admit(struct exchange *x, struct err *err)
 {
 	if (x->route->permission == PERM_PUBLIC)
-		return gate_newcomer(x, err);
+		return gate_nobody(x, err);
 	const struct credentials credentials = {
 	    exchange_header(x, MHD_HTTP_HEADER_AUTHORIZATION),
 	    x->peer->session == NULL
@@ -116,8 +116,8 @@ static enum err_code admit(struct exchange *x, struct err *err)
 		: tls_peer_certificate(x->peer->session),
 	};
 	enum err_code code = ERR_OK;
-	if (authn_is_newcomer(&credentials))
-		code = gate_newcomer(x, err);
+	if (authn_is_nobody(&credentials))
+		code = gate_nobody(x, err);
 	if (code == ERR_OK)
 		code = authn_identify(x, &credentials, err);
 	if (code == ERR_OK)

@@ -127,14 +127,12 @@ static enum err_code identify_bearer(
 	enum bearer_kind kind = text == NULL ? BEARER_NONE : bearer_kind(text);
 	if (text == NULL || (x->route->flags & flag_of(kind)) == 0) {
 		count_failure(x, "token", "not taken on this path");
-		return err_refuse(err, ERR_UNAUTHENTICATED,
+		(void)err_refuse(err, ERR_UNAUTHENTICATED,
 		    "A bootstrap token authenticates only the request for a "
 		    "first certificate, an enrolment code that of an identity, "
 		    "a bearer token the use of keys");
+		return gate_failed(x, err);
 	}
-	enum err_code code = gate_may_fail(x, err);
-	if (code != ERR_OK)
-		return code;
 	if (kind == BEARER_CODE || kind == BEARER_KEY_TOKEN)
 		return identify_identity(x, kind, text, err);
 	return identify_token(x, text, err);
@@ -209,13 +207,10 @@ static enum err_code identify_certificate(
 	return code;
 }
 
-bool authn_is_newcomer(const struct credentials *credentials)
+bool authn_is_nobody(const struct credentials *credentials)
 {
-	const char *text;
-	if (credentials->authorization == NULL)
-		return credentials->certificate.len == 0;
-	text = bearer_of(credentials->authorization);
-	return text == NULL || bearer_kind(text) != BEARER_KEY_TOKEN;
+	return credentials->authorization == NULL &&
+	    credentials->certificate.len == 0;
 }
 
 enum err_code authn_identify(struct exchange *x,

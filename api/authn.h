@@ -20,9 +20,8 @@ struct credentials {
 MUST_CHECK enum err_code authn_identify(struct exchange *x,
     const struct credentials *credentials, struct err *err);
 
-/* Who is not known yet, or asks for a first certificate; a program with its bearer
- * token is known by it, as others are by their certificate. */
-bool authn_is_newcomer(const struct credentials *credentials);
+/* Brings nothing.  Who is known by what they bring is counted as that. */
+bool authn_is_nobody(const struct credentials *credentials);
 
 /* Refuses a caller whose certificate or identity was revoked since it was
  * identified: a request may wait long before its job runs.

@@ -111,7 +111,7 @@ static enum err_code take_source(
 	return take(x, gate, BYTES(source.octets, source.len), err);
 }
 
-enum err_code gate_newcomer(struct exchange *x, struct err *err)
+enum err_code gate_nobody(struct exchange *x, struct err *err)
 {
 	const struct gate gate = {x->app->limits.source,
 	    &app_live(x->app)->limits.rate.source, TURNED_SOURCE};
@@ -139,16 +139,6 @@ enum err_code gate_ocsp_signature(struct exchange *x, struct err *err)
 	const struct gate gate = {x->app->limits.ocsp_signed,
 	    &app_live(x->app)->limits.rate.ocsp_signed, TURNED_OCSP_SIGNED};
 	return take_source(x, &gate, err);
-}
-
-enum err_code gate_may_fail(struct exchange *x, struct err *err)
-{
-	struct ip source = ip_source(&x->caller.source);
-	int64_t wait_us = limit_peek(x->app->limits.failures,
-	    &app_live(x->app)->limits.rate.failures,
-	    BYTES(source.octets, source.len), clock_mono_us());
-	return wait_us == 0 ? ERR_OK
-			    : refuse(x, wait_us, TURNED_FAILURES, err);
 }
 
 enum err_code gate_failed(struct exchange *x, struct err *err)

@@ -22,17 +22,19 @@ MUST_CHECK enum err_code gate_check_cluster(
     struct exchange *x, struct err *err);
 
 /* Each takes one.  Errors: ERR_RATE_LIMITED. */
-MUST_CHECK enum err_code gate_newcomer(struct exchange *x, struct err *err);
+MUST_CHECK enum err_code gate_nobody(struct exchange *x, struct err *err);
 MUST_CHECK enum err_code gate_identity(struct exchange *x, struct err *err);
 MUST_CHECK enum err_code gate_public(struct exchange *x, struct err *err);
 MUST_CHECK enum err_code gate_ocsp_signature(
     struct exchange *x, struct err *err);
 
-/* Are more credentials of this source looked at?  Takes nothing.
- * Errors: ERR_RATE_LIMITED. */
-MUST_CHECK enum err_code gate_may_fail(struct exchange *x, struct err *err);
-/* Credentials were refused, and ERR says so: takes one, and where there is none
- * left to take makes ERR, and the code returned, ERR_RATE_LIMITED. */
+/*
+ * Credentials were refused, and ERR says so: takes one, and where there is none
+ * left to take makes ERR, and the code returned, ERR_RATE_LIMITED.  Those that are
+ * good are never asked for it: sources share cells, and whoever has many could shut
+ * others out.  To look at one costs a hash and a find, less than the request did;
+ * to guess one of 256 random bits is nothing that a rate must prevent.
+ */
 MUST_CHECK enum err_code gate_failed(struct exchange *x, struct err *err);
 /* May a line be written about this source? */
 bool gate_may_log(const struct exchange *x);

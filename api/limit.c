@@ -135,8 +135,8 @@ static void set(struct shard *shard, uint64_t hash, int64_t next)
 	}
 }
 
-static int64_t ask(struct limit *limit, const struct config_rate *rate,
-    struct bytes key, int64_t now_us, bool take)
+int64_t limit_take(struct limit *limit, const struct config_rate *rate,
+    struct bytes key, int64_t now_us)
 {
 	int64_t next;
 	if (rate->interval_us == 0)
@@ -145,22 +145,10 @@ static int64_t ask(struct limit *limit, const struct config_rate *rate,
 	struct shard *shard = &limit->shards[hash & ((1 << SHARD_BITS) - 1)];
 	pthread_mutex_lock(&shard->lock);
 	int64_t wait = wait_for(shard, rate, hash, now_us, &next);
-	if (take && wait == 0)
+	if (wait == 0)
 		set(shard, hash, next);
 	pthread_mutex_unlock(&shard->lock);
 	return wait;
-}
-
-int64_t limit_take(struct limit *limit, const struct config_rate *rate,
-    struct bytes key, int64_t now_us)
-{
-	return ask(limit, rate, key, now_us, true);
-}
-
-int64_t limit_peek(struct limit *limit, const struct config_rate *rate,
-    struct bytes key, int64_t now_us)
-{
-	return ask(limit, rate, key, now_us, false);
 }
 
 unsigned limit_retry_after(int64_t wait_us)

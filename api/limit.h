@@ -31,9 +31,6 @@ DEFINE_CLEANUP(limit, limit_free)
  */
 MUST_CHECK int64_t limit_take(struct limit *limit,
     const struct config_rate *rate, struct bytes key, int64_t now_us);
-/* What limit_take would answer, without taking. */
-MUST_CHECK int64_t limit_peek(struct limit *limit,
-    const struct config_rate *rate, struct bytes key, int64_t now_us);
 
 /* WAIT_US as the value of Retry-After: whole seconds, rounded up. */
 unsigned limit_retry_after(int64_t wait_us);

@@ -277,11 +277,13 @@ class Instance:
                 "key": self.dir / "admin" / "key.pem"}
 
     def call(self, method, path, body=None, *, headers=None, cert=None,
-             key=None, token=None, timeout=PATIENCE):
+             key=None, token=None, timeout=PATIENCE, source=None):
         """One request of the API.  body: bytes as they are, else JSON.
-        cert/key: who asks (default: nobody); token: a bearer token."""
+        cert/key: who asks (default: nobody); token: a bearer token; source:
+        the address it comes from."""
         connection = http.client.HTTPSConnection(
-            "127.0.0.1", self.api, context=self.tls(cert, key), timeout=timeout)
+            "127.0.0.1", self.api, context=self.tls(cert, key), timeout=timeout,
+            source_address=None if source is None else (source, 0))
         headers = dict(headers or {})
         if body is not None and not isinstance(body, bytes):
             body = json.dumps(body).encode()

@@ -75,20 +75,6 @@ static void a_rest_gives_the_burst_back_and_no_more(void **state)
 	    limit_take(limit, &rate, KEY("a"), BEGIN + 1001500), 500);
 }
 
-static void looking_takes_nothing(void **state)
-{
-	OWNED(limit) limit = limit_new();
-	(void)state;
-	for (int i = 0; i < 10; i++)
-		assert_int_equal(
-		    limit_peek(limit, &rate, KEY("a"), BEGIN), 0);
-	for (int i = 0; i < 3; i++)
-		assert_int_equal(
-		    limit_take(limit, &rate, KEY("a"), BEGIN), 0);
-	assert_int_equal(limit_peek(limit, &rate, KEY("a"), BEGIN), 1000);
-	assert_int_equal(limit_peek(limit, &rate, KEY("a"), BEGIN + 1000), 0);
-}
-
 static void a_rate_that_is_off_limits_nothing(void **state)
 {
 	static const struct config_rate off = {0};
@@ -229,7 +215,6 @@ int main(void)
 	    cmocka_unit_test(what_is_refused_takes_nothing),
 	    cmocka_unit_test(who_waits_as_told_is_served_and_not_before),
 	    cmocka_unit_test(a_rest_gives_the_burst_back_and_no_more),
-	    cmocka_unit_test(looking_takes_nothing),
 	    cmocka_unit_test(a_rate_that_is_off_limits_nothing),
 	    cmocka_unit_test(a_rate_that_changed_counts_from_then_on),
 	    cmocka_unit_test(keys_do_not_share_what_they_use),
