@@ -531,6 +531,66 @@ static void what_is_not_there_is_not_found(void **state)
 	assert_int_equal(strongbox_open("/dev/null", &box, &err), ERR_IO);
 }
 
+/* ---- the manifest ---- */
+
+/* Version 1, for good: backups are read years later. */
+static void put_manifest_v1(struct buf *out, uint8_t version, uint8_t keys)
+{
+	buf_put_u8(out, version);
+	buf_put_i64(out, 1764000000);
+	buf_put_u32(out, 2);
+	buf_put_lv_str(out, "signet.audit/00ff");
+	buf_put_u64(out, 7);
+	memset(buf_extend(out, 32), 0xaa, 32);
+	buf_put_u8(out, keys);
+	for (unsigned i = 0; i < keys; i++)
+		buf_put_lv_str(out, "pkcs11:object=a");
+}
+
+static void a_manifest_of_version_1_is_read(void **state)
+{
+	OWNED_MANIFEST(manifest);
+	OWNED_BUF(record);
+	OWNED_BUF(again);
+
+	(void)state;
+	put_manifest_v1(&record, 1, 2);
+	assert_true(manifest_read(buf_bytes(&record), &manifest));
+	assert_int_equal(manifest.created, 1764000000);
+	assert_int_equal(manifest.store_format, 2);
+	assert_string_equal(manifest.log, "signet.audit/00ff");
+	assert_int_equal(manifest.entries, 7);
+	assert_int_equal(manifest.root[31], 0xaa);
+	assert_int_equal(manifest.keys_count, 2);
+	assert_string_equal(manifest.keys[1], "pkcs11:object=a");
+	manifest_write(&manifest, &again);
+	assert_true(bytes_equal(buf_bytes(&record), buf_bytes(&again)));
+}
+
+static void what_is_no_manifest_is_refused(void **state)
+{
+	struct manifest manifest;
+	OWNED_BUF(record);
+
+	(void)state;
+	put_manifest_v1(&record, 1, 2);
+	for (size_t len = 0; len < record.len; len++)
+		assert_false(manifest_read(
+		    BYTES(record.data, len), &manifest));
+	buf_put_u8(&record, 0);
+	assert_false(manifest_read(buf_bytes(&record), &manifest));
+	buf_reset(&record);
+	put_manifest_v1(&record, 2, 2);
+	assert_false(manifest_read(buf_bytes(&record), &manifest));
+	buf_reset(&record);
+	put_manifest_v1(&record, 1, MANIFEST_KEYS_MAX + 1);
+	assert_false(manifest_read(buf_bytes(&record), &manifest));
+	buf_reset(&record);
+	put_manifest_v1(&record, 1, 0);
+	record.data[1] = 0x80; /* before 1970 */
+	assert_false(manifest_read(buf_bytes(&record), &manifest));
+}
+
 /* ---- recipients ---- */
 
 static void assert_no_recipient(
@@ -697,6 +757,8 @@ int main(void)
 	    TEST(a_later_version_is_told_apart_from_junk),
 	    TEST(a_sink_that_fails_ends_the_opening),
 	    cmocka_unit_test(what_is_not_there_is_not_found),
+	    cmocka_unit_test(a_manifest_of_version_1_is_read),
+	    cmocka_unit_test(what_is_no_manifest_is_refused),
 	    cmocka_unit_test(weak_keys_are_no_recipients),
 	    cmocka_unit_test(
 		a_certificate_that_is_not_valid_now_is_no_recipient),
