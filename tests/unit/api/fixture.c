@@ -36,6 +36,22 @@ void fixture_write(
 	must(fs_write(path, 0600, BYTES_STR(text), &err), &err);
 }
 
+void fixture_rules(struct fixture *fixture, const char *name, const char *text)
+{
+	OWNED_STR(dir) = fs_join(fixture->dir, "policies");
+	OWNED_STR(from) = fs_join(POLICIES_DIR, "etcd.yaml");
+	OWNED_STR(to) = fs_join(dir, "etcd.yaml");
+	OWNED_STR(path) = fs_join(dir, name);
+	struct policy_set *set = NULL;
+	struct err err = {0};
+	must(fs_mkdir(dir, 0700, &err), &err);
+	must(fs_copy(from, to, 0600, 1 << 18, &err), &err);
+	must(fs_write(path, 0600, BYTES_STR(text), &err), &err);
+	must(policy_set_load(dir, &set, &err), &err);
+	policy_set_free(fixture->app->policies);
+	fixture->app->policies = set;
+}
+
 static void write_files(struct fixture *fixture)
 {
 	static const char *const folders[] = {"tokens", "tls", "store"};

@@ -19,6 +19,11 @@ void fixture_end(struct fixture *fixture);
 void fixture_write(
     const struct fixture *fixture, const char *name, const char *text);
 
+/* Has it use a folder of policies of its own: etcd.yaml, and TEXT in the file NAME
+ * (roles, approvals). */
+void fixture_rules(
+    struct fixture *fixture, const char *name, const char *text);
+
 /* Records the identity ID with every role of people. */
 void fixture_identity(struct fixture *fixture,
     const uint8_t id[static IDENTITY_ID_SIZE], const char *name);

@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include "api/approvals.h"
 #include "base/clock.h"
-#include "base/fs.h"
 #include "base/text.h"
 
 static struct fixture fixture;
@@ -16,18 +15,9 @@ static const uint8_t ann[IDENTITY_ID_SIZE] = {2};
 
 static void use_rules(void)
 {
-	OWNED_STR(dir) = fs_join(fixture.dir, "policies");
-	OWNED_STR(from) = fs_join(POLICIES_DIR, "etcd.yaml");
-	OWNED_STR(to) = fs_join(dir, "etcd.yaml");
-	struct policy_set *set = NULL;
-	assert_ok(fs_mkdir(dir, 0700, &err));
-	assert_ok(fs_copy(from, to, 0600, 1 << 18, &err));
-	fixture_write(&fixture, "policies/" APPROVALS_FILE,
+	fixture_rules(&fixture, APPROVALS_FILE,
 	    "version: 1\napprovals:\n  - actions: [cluster.retire]\n"
 	    "    needed: 1\n    roles: [admin]\n    expires: 1h\n");
-	assert_ok(policy_set_load(dir, &set, &err));
-	policy_set_free(fixture.app->policies);
-	fixture.app->policies = set;
 }
 
 static void make_cluster(const char *name)

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include "api/authn.h"
 #include "base/clock.h"
-#include "base/fs.h"
 
 static struct fixture fixture;
 static struct err err;
@@ -219,18 +218,9 @@ static void make_objects(void)
 
 static void load_roles(void)
 {
-	OWNED_STR(dir) = fs_join(fixture.dir, "policies");
-	OWNED_STR(from) = fs_join(POLICIES_DIR, "etcd.yaml");
-	OWNED_STR(to) = fs_join(dir, "etcd.yaml");
-	struct policy_set *set = NULL;
-	assert_ok(fs_mkdir(dir, 0700, &err));
-	assert_ok(fs_copy(from, to, 0600, 1 << 18, &err));
-	fixture_write(&fixture, "policies/" ROLES_FILE,
+	fixture_rules(&fixture, ROLES_FILE,
 	    "version: 1\nroles:\n  - name: own\n    description: of the test\n"
 	    "    actions: [cert.read, cluster.read, key.use, audit.read]\n");
-	assert_ok(policy_set_load(dir, &set, &err));
-	policy_set_free(fixture.app->policies);
-	fixture.app->policies = set;
 }
 
 /* ---- One cell ---- */

@@ -52,6 +52,16 @@ static void sign(EVP_PKEY *key, struct bytes spki, struct buf *note)
 	    ERR_OK);
 }
 
+/* By a key made on CURVE, whose SPKI is given, and then gone. */
+static void sign_by_new_key(
+    const char *curve, struct buf *spki, struct buf *note)
+{
+	EVP_PKEY *key = new_key(curve, spki);
+
+	sign(key, buf_bytes(spki), note);
+	EVP_PKEY_free(key);
+}
+
 static void a_checkpoint_has_the_text_that_is_documented(void **state)
 {
 	struct checkpoint checkpoint = sample();
@@ -71,12 +81,10 @@ static void a_signed_checkpoint_is_read_as_it_was_written(void **state)
 	struct checkpoint want = sample(), have;
 	OWNED_BUF(spki);
 	OWNED_BUF(note);
-	EVP_PKEY *key = new_key("P-256", &spki);
 	struct err err;
 
 	(void)state;
-	sign(key, buf_bytes(&spki), &note);
-	EVP_PKEY_free(key);
+	sign_by_new_key("P-256", &spki, &note);
 	assert_int_equal(checkpoint_check(buf_bytes(&note), buf_bytes(&spki),
 			     &have, &err),
 	    ERR_OK);
@@ -92,12 +100,10 @@ static void a_changed_octet_of_a_checkpoint_is_refused(void **state)
 	struct checkpoint have;
 	OWNED_BUF(spki);
 	OWNED_BUF(note);
-	EVP_PKEY *key = new_key("P-256", &spki);
 	struct err err;
 
 	(void)state;
-	sign(key, buf_bytes(&spki), &note);
-	EVP_PKEY_free(key);
+	sign_by_new_key("P-256", &spki, &note);
 	for (size_t at = 0; at < note.len; at++) {
 		note.data[at] ^= 1;
 		assert_int_equal(checkpoint_check(buf_bytes(&note),
@@ -144,12 +150,10 @@ static void a_key_of_another_kind_is_refused(void **state)
 	struct checkpoint have;
 	OWNED_BUF(spki);
 	OWNED_BUF(note);
-	EVP_PKEY *key = new_key("P-384", &spki);
 	struct err err;
 
 	(void)state;
-	sign(key, buf_bytes(&spki), &note);
-	EVP_PKEY_free(key);
+	sign_by_new_key("P-384", &spki, &note);
 	assert_int_equal(checkpoint_check(buf_bytes(&note), buf_bytes(&spki),
 			     &have, &err),
 	    ERR_CORRUPT);

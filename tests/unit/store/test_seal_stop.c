@@ -11,38 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "fixture.h"
-
-#define CANARY "canary-0123456789abcdef-of-a-cluster"
-#define MAP_SIZE (1u << 30)
-
-static struct secret *make_key(uint8_t octet)
-{
-	struct secret *key = secret_new(STORE_KEY_SIZE);
-
-	memset(secret_data(key), octet, STORE_KEY_SIZE);
-	return key;
-}
-
-static enum err_code seal_with(struct fixture *f, uint8_t octet)
-{
-	OWNED(secret) key = make_key(octet);
-
-	return store_seal(f->store, BYTES_STR("how to get it"), key, &f->err);
-}
-
-static void seal(struct fixture *f)
-{
-	if (seal_with(f, 1) != ERR_OK)
-		fail_msg("%s%s", f->err.detail, f->err.cause);
-}
-
-static enum err_code unseal_with(struct fixture *f, uint8_t octet)
-{
-	OWNED(secret) key = make_key(octet);
-
-	return store_unseal(f->store, key, &f->err);
-}
+#include "sealing.h"
 
 static void assert_rows(struct fixture *f, uint64_t want)
 {
