@@ -37,7 +37,8 @@ static void draw_request_id(char text[static REQUEST_ID_SIZE])
 void exchange_clear(struct exchange *x)
 {
 	reply_reset(&x->reply);
-	buf_free(&x->body);
+	/* A secret may have come in a field where none belongs. */
+	buf_wipe(&x->body);
 	token_free(x->token);
 	certificate_free(x->certificate);
 	identity_free(x->identity);
@@ -186,6 +187,22 @@ static bool answer(struct exchange *x)
 	return later && x->code == ERR_OK ? run_later(x) : sent;
 }
 
+/* Leaves nothing behind where it grows. */
+static void add_to_body(struct exchange *x, const char *data, size_t size)
+{
+	struct buf *body = &x->body;
+	if (size > body->cap - body->len) {
+		struct buf grown = BUF_INIT;
+		size_t wanted = body->len + size;
+		/* The first piece is often the whole. */
+		buf_reserve(&grown, body->len == 0 ? wanted : 2 * wanted);
+		buf_put_bytes(&grown, buf_bytes(body));
+		buf_wipe(body);
+		*body = grown;
+	}
+	buf_put(body, data, size);
+}
+
 static void take_body(struct exchange *x, const char *data, size_t size)
 {
 	/* The body may be longer than its bound: OCSP by GET has its own. */
@@ -193,7 +210,7 @@ static void take_body(struct exchange *x, const char *data, size_t size)
 	    size > x->body_max - x->body.len)
 		x->discarded += size;
 	else
-		buf_put(&x->body, data, size);
+		add_to_body(x, data, size);
 }
 
 /* The length the headers announce; SIZE_MAX when chunks are to come. */

@@ -17,6 +17,7 @@
 #include "api/watchdog.h"
 #include "base/clock.h"
 #include "base/exit.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/modes.h"
 #include "base/sandbox.h"
@@ -260,6 +261,7 @@ int main(int argc, char **argv)
 	 * module that the system has registered. */
 	if (gnutls_pkcs11_init(GNUTLS_PKCS11_FLAG_MANUAL, NULL) < 0)
 		return EXIT_FAILED;
+	json_wipe_freed();
 	argp_err_exit_status = EXIT_WRONG_USE;
 	argp_parse(&parser, argc, argv, 0, NULL, &arguments);
 	if (load(arguments.config, &config, &err) != ERR_OK)

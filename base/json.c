@@ -2,12 +2,27 @@
 #include "base/json.h"
 
 #include <inttypes.h>
+#include <malloc.h>
+#include <openssl/crypto.h>
 #include <stdlib.h>
 #include <string.h>
 
 void json_owned_cleanup(json_t **json)
 {
 	json_decref(*json);
+}
+
+/* jansson never reallocates: what grows is copied and the old freed. */
+static void wipe_and_free(void *memory)
+{
+	if (memory != NULL)
+		OPENSSL_cleanse(memory, malloc_usable_size(memory));
+	free(memory);
+}
+
+void json_wipe_freed(void)
+{
+	json_set_alloc_funcs(malloc, wipe_and_free);
 }
 
 /* The depth is looked at before jansson builds anything, for its own bound is

@@ -11,6 +11,10 @@
 #define OWNED_JSON(name) __attribute__((cleanup(json_owned_cleanup), unused)) json_t *name
 void json_owned_cleanup(json_t **json);
 
+/* From now on jansson's memory is cleansed when it is freed.  Before any JSON is
+ * made, and any other thread. */
+void json_wipe_freed(void);
+
 /*
  * Parses one JSON text of at most MAX_DEPTH nested arrays and objects.
  * Errors: ERR_BAD_REQUEST with line and column; a duplicate key is an error.

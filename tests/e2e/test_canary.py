@@ -108,6 +108,21 @@ class World:
         return answer.json
 
 
+def misplace(world):
+    """Sent where no secret belongs: as an unknown field, where something else
+    is wanted, and in what is no JSON; short, and so long that the body grows."""
+    path = "/clusters/c/certificates"
+    secret = "sgt_" + os.urandom(32).hex()
+    world.know("misplaced token", secret)
+    for padding in ("", "x" * 9000):
+        for body in ({"token": secret, "padding": padding},
+                     {"csr": secret, "profile": "server", "padding": padding},
+                     {"csr": [secret, padding], "profile": {"a": secret}}):
+            world.call(400, "POST", path, body, **world.it.admin)
+        text = ('{"padding": "%s", "token": "%s"' % (padding, secret)).encode()
+        world.call(400, "POST", path, text, **world.it.admin)
+
+
 def use_tokens(world):
     """Each as it should be used, and in ways that are refused."""
     profile = {"profile": "server"}
@@ -125,6 +140,7 @@ def use_tokens(world):
         "csr": request(dns=["m.c.example.net"]), **profile},
         token=made["token"])
     world.call(401, "GET", "/status", token=made["token"])
+    misplace(world)
 
     made = world.create("/identities", {"name": "p", "roles": ["auditor"]},
                         "enrolment code", "code")
@@ -191,7 +207,7 @@ def world(tmp_path_factory, ports):
     use_tokens(world)
     use_keys(world)
     learn_keks(world)
-    assert len(world.secrets) == 8
+    assert len(world.secrets) == 9
     yield world
     if instance.server is not None:
         assert instance.stop() == 0
