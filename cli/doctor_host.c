@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "base/fs.h"
+#include "base/modes.h"
 #include "ca/crl.h"
 #include "cli/doctor.h"
 #include "policies/policy.h"
@@ -53,65 +54,58 @@ static void check_memlock(struct doctor *doctor)
 		    "secrets can be locked in memory");
 }
 
-struct guarded {
-	const char *path;
-	mode_t forbidden; /* bits that must be off */
-	bool needed;
-};
-
-static bool check_file(struct doctor *doctor, const struct guarded *file)
+/* What is missing is told here; how open a file is, base/modes.h judges, so that
+ * what is called good here is what the server takes. */
+static bool check_there(struct doctor *doctor, const char *path)
 {
-	OWNED_STR(next) = mem_printf("chmod %s %s",
-	    file->forbidden == (S_IWGRP | S_IWOTH) ? "go-w" : "go=",
-	    file->path);
 	struct stat st;
 
-	if (stat(file->path, &st) != 0) {
-		if (file->needed)
-			doctor_say(doctor, "files", HEALTH_FAIL, NULL, "%s: %m",
-			    file->path);
-		return !file->needed;
-	}
-	if ((st.st_mode & file->forbidden) != 0) {
-		doctor_say(doctor, "files", HEALTH_FAIL, next,
-		    "%s has mode %04o: others can %s it", file->path,
-		    (unsigned)st.st_mode & 07777,
-		    file->forbidden == (S_IWGRP | S_IWOTH) ? "change" : "read");
-		return false;
-	}
-	if (st.st_uid == 0 || st.st_uid == geteuid())
+	if (stat(path, &st) == 0)
 		return true;
-	doctor_say(doctor, "files", HEALTH_WARN, NULL,
-	    "%s belongs to user %u, not to this one", file->path,
-	    (unsigned)st.st_uid);
+	doctor_say(doctor, "files", HEALTH_FAIL, NULL, "%s: %m", path);
+	return false;
+}
+
+static bool say_mode(
+    struct doctor *doctor, enum err_code code, const struct err *err)
+{
+	if (code == ERR_OK || code == ERR_NOT_FOUND)
+		return true;
+	doctor_say(doctor, "files", HEALTH_FAIL, NULL, "%s", doctor_why(err));
 	return false;
 }
 
 static void check_files(struct doctor *doctor)
 {
 	const struct config *config = doctor->config;
-	const mode_t secret = S_IRWXO | S_IWGRP, owned = S_IWGRP | S_IWOTH,
-		     private = S_IRWXG | S_IRWXO;
 	OWNED_STR(admin_key) = fs_join(config->dir, "admin/key.pem");
 	OWNED_STR(so_pin) = fs_join(config->dir, "so-pin");
 	OWNED_STR(root) = fs_join(config->dir, "ca.pem");
-	const struct guarded files[] = {
-	    {config->path, owned, true},
-	    {config->dir, owned, true},
-	    {config->policies, owned, true},
-	    {config->store.path, private, true},
-	    {config->hsm.pin_file, secret, true},
-	    {so_pin, secret, false},
-	    {config->tls.certificate, owned, true},
-	    {config->tls.key, secret, true},
-	    {admin_key, private, false},
-	    {root, owned, false},
+	const char *const needed[] = {config->policies, config->store.path,
+	    config->hsm.pin_file, config->tls.certificate, config->tls.key};
+	/* Beside what the configuration names. */
+	const struct {
+		const char *path;
+		enum modes_rule rule;
+	} others[] = {
+	    {config->dir, MODES_STABLE},
+	    {so_pin, MODES_SECRET},
+	    {admin_key, MODES_PRIVATE},
+	    {root, MODES_STABLE},
 	};
-	size_t good = 0;
+	struct err err = {0};
+	bool good = true;
 
-	for (size_t i = 0; i < ARRAY_LEN(files); i++)
-		good += check_file(doctor, &files[i]);
-	if (good == ARRAY_LEN(files))
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++)
+		good &= check_there(doctor, needed[i]);
+	good &= say_mode(doctor, modes_check_config(config, &err), &err);
+	for (size_t i = 0; i < ARRAY_LEN(others); i++) {
+		err = (struct err){0};
+		good &= say_mode(doctor,
+		    modes_check_path(others[i].path, others[i].rule, &err),
+		    &err);
+	}
+	if (good)
 		doctor_say(doctor, "files", HEALTH_OK, NULL,
 		    "files and folders are closed to others");
 }

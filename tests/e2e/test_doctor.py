@@ -106,7 +106,9 @@ def test_no_configuration_is_not_set_up_and_a_bad_one_has_failed(stopped):
 
 @pytest.mark.parametrize("name, mode", [
     ("tls/server-key.pem", 0o644), ("admin/key.pem", 0o640), ("pin", 0o604),
-    ("signet.yaml", 0o666), ("policies", 0o777)])
+    ("signet.yaml", 0o666), ("policies", 0o777),
+    # As the server judges them: each policy, and the folders of the token.
+    ("policies/generic-tls.yaml", 0o666), ("tokens", 0o777)])
 def test_a_file_that_is_open_to_others_is_found(stopped, name, mode):
     path = stopped.dir / name
     before = path.stat().st_mode & 0o7777
