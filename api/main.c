@@ -17,6 +17,7 @@
 #include "api/watchdog.h"
 #include "base/clock.h"
 #include "base/exit.h"
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/modes.h"
@@ -257,6 +258,7 @@ int main(int argc, char **argv)
 	struct arguments arguments = {0};
 	struct err err = {0};
 	OWNED(config) config = NULL;
+	fs_open_standard();
 	/* First of all: or the first such call of GnuTLS would load every
 	 * module that the system has registered. */
 	if (gnutls_pkcs11_init(GNUTLS_PKCS11_FLAG_MANUAL, NULL) < 0)

@@ -254,3 +254,15 @@ char *fs_dirname(const char *path)
 	return slash == path ? mem_strdup("/")
 			     : mem_strndup(path, (size_t)(slash - path));
 }
+
+void fs_open_standard(void)
+{
+	int fd;
+
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd < 0)
+		abort();
+	close(fd);
+}

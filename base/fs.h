@@ -29,4 +29,9 @@ bool fs_exists(const char *path);
 char *fs_join(const char *dir, const char *name);
 char *fs_dirname(const char *path);	/* malloc'd */
 
+/* Opens /dev/null for each of standard input, output and error that is closed, or
+ * the next file or socket would have its number, and be written to as if it were it.
+ * First of all in a program. */
+void fs_open_standard(void);
+
 #endif

@@ -11,6 +11,7 @@
 #include <systemd/sd-daemon.h>
 
 #include "base/clock.h"
+#include "base/fs.h"
 #include "base/log.h"
 #include "cli/exit.h"
 #include "cli/node.h"
@@ -358,6 +359,7 @@ int main(int argc, char **argv)
 {
 	struct err err = {0};
 
+	fs_open_standard();
 	log_open(2, "signet-agent", LOG_WARN);
 	if (secret_heap_open(SECRET_HEAP, &err) != ERR_OK)
 		return exit_with("signet-agent", &err);

@@ -2,6 +2,7 @@
 /* signet: the admin's program. */
 #include <curl/curl.h>
 
+#include "base/fs.h"
 #include "base/secret.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
@@ -92,6 +93,7 @@ int main(int argc, char **argv)
 {
 	struct err err = {0};
 
+	fs_open_standard();
 	log_open(2, "signet", LOG_WARN);
 	if (secret_heap_open(SECRET_HEAP, &err) != ERR_OK)
 		return exit_with("signet", &err);

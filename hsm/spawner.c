@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -19,20 +20,27 @@
 
 /* Above the numbers that a worker's descriptors get. */
 #define CONTROL_LEAST 16
+/* A program on a file system that hangs starts never. */
+#define START_PATIENCE_MS 5000
+/* The process answers by then, whatever became of the start. */
+#define ANSWER_PATIENCE_MS (2 * START_PATIENCE_MS)
 
 struct spawner {
 	char *path;		/* for messages */
 	pthread_mutex_t lock;	/* one request at a time */
 	int fd;			/* under lock */
+	uint32_t number;	/* of the last order; under lock */
+	int patience_ms;
 	pid_t pid;
 };
 
 /* Crosses with two descriptors: the worker's socket and its log. */
 struct order {
-	uint8_t start;
+	uint32_t number;
 };
 
 struct outcome {
+	uint32_t number;	/* of the order that it answers */
 	pid_t pid;
 	int error;		/* errno of the start; 0: started */
 };
@@ -44,6 +52,18 @@ union control {
 };
 
 /* ---- In the process that starts ---- */
+
+/* False when nothing came, and no end, within PATIENCE_MS. */
+static bool await(int fd, int patience_ms)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLIN};
+	int got;
+
+	do
+		got = poll(&ready, 1, patience_ms);
+	while (got < 0 && errno == EINTR);
+	return got > 0;
+}
 
 static void signals_as_by_default(void)
 {
@@ -92,7 +112,7 @@ static struct outcome start(const struct spawn *spawn, const int fds[2])
 	int ends[2];
 
 	if (pipe2(ends, O_CLOEXEC) != 0)
-		return (struct outcome){-1, errno};
+		return (struct outcome){.pid = -1, .error = errno};
 	outcome.pid = (pid_t)syscall(
 	    SYS_clone, (long)(CLONE_PARENT | SIGCHLD), 0L, 0L, 0L, 0L);
 	if (outcome.pid == 0)
@@ -100,15 +120,21 @@ static struct outcome start(const struct spawn *spawn, const int fds[2])
 	if (outcome.pid < 0)
 		outcome.error = errno;
 	close(ends[1]);
-	do
-		got = read(ends[0], &outcome.error, sizeof(outcome.error));
-	while (got < 0 && errno == EINTR);
+	if (outcome.pid > 0 && !await(ends[0], START_PATIENCE_MS)) {
+		(void)kill(outcome.pid, SIGKILL);
+		outcome.error = ETIMEDOUT;
+	} else {
+		do
+			got = read(ends[0], &outcome.error,
+			    sizeof(outcome.error));
+		while (got < 0 && errno == EINTR);
+	}
 	close(ends[0]);
 	return outcome;
 }
 
 /* False at the end of the server. */
-static bool take_order(int control, int fds[2])
+static bool take_order(int control, int fds[2], uint32_t *number_out)
 {
 	struct order order;
 	struct iovec part = {&order, sizeof(order)};
@@ -126,6 +152,7 @@ static bool take_order(int control, int fds[2])
 	    head->cmsg_len != CMSG_LEN(2 * sizeof(int)))
 		return false;
 	memcpy(fds, CMSG_DATA(head), 2 * sizeof(int));
+	*number_out = order.number;
 	return true;
 }
 
@@ -145,6 +172,7 @@ static int keep_descriptors(int control)
 
 static void serve(const struct spawn *spawn, int control, pid_t server)
 {
+	uint32_t number;
 	int fds[2];
 
 	(void)prctl(PR_SET_NAME, "signet-spawn", 0, 0, 0);
@@ -153,9 +181,10 @@ static void serve(const struct spawn *spawn, int control, pid_t server)
 	if (getppid() != server)
 		_exit(1);
 	control = keep_descriptors(control);
-	while (take_order(control, fds)) {
+	while (take_order(control, fds, &number)) {
 		struct outcome outcome = start(spawn, fds);
 
+		outcome.number = number;
 		close(fds[0]);
 		close(fds[1]);
 		if (send(control, &outcome, sizeof(outcome), MSG_NOSIGNAL) < 0)
@@ -189,6 +218,7 @@ enum err_code spawner_open(const struct hsm_options *options,
 	spawner->path = mem_strdup(spawn->path);
 	spawner->fd = ends[0];
 	spawner->pid = pid;
+	spawner->patience_ms = ANSWER_PATIENCE_MS;
 	*spawner_out = spawner;
 	return ERR_OK;
 }
@@ -204,10 +234,11 @@ void spawner_close(struct spawner *spawner)
 	free(spawner);
 }
 
-static bool send_order(int fd, int socket_fd, int log_fd)
+static bool send_order(
+    int fd, uint32_t number, int socket_fd, int log_fd)
 {
 	const int fds[2] = {socket_fd, log_fd};
-	struct order order = {1};
+	struct order order = {number};
 	struct iovec part = {&order, sizeof(order)};
 	union control room = {.room = {0}};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1,
@@ -225,32 +256,55 @@ static bool send_order(int fd, int socket_fd, int log_fd)
 	return sent == (ssize_t)sizeof(order);
 }
 
-static bool exchange(struct spawner *spawner, int socket_fd, int log_fd,
-    struct outcome *outcome)
+static enum err_code refuse_gone(struct err *err)
+{
+	return err_fail(err, ERR_HSM_UNAVAILABLE,
+	    "the process that starts workers has ended: restart signetd");
+}
+
+static enum err_code take_outcome(
+    struct spawner *spawner, struct outcome *outcome, struct err *err)
 {
 	ssize_t got;
 
-	if (!send_order(spawner->fd, socket_fd, log_fd))
-		return false;
+	if (!await(spawner->fd, spawner->patience_ms))
+		return err_fail(err, ERR_HSM_UNAVAILABLE,
+		    "the process that starts workers has not answered within "
+		    "%d ms", spawner->patience_ms);
 	do
 		got = recv(spawner->fd, outcome, sizeof(*outcome), 0);
 	while (got < 0 && errno == EINTR);
-	return got == (ssize_t)sizeof(*outcome);
+	return got == (ssize_t)sizeof(*outcome) ? ERR_OK : refuse_gone(err);
+}
+
+/* What comes late, to an order that nobody waits for, is ended. */
+static enum err_code exchange(struct spawner *spawner, const int fds[2],
+    struct outcome *outcome, struct err *err)
+{
+	enum err_code code;
+
+	if (!send_order(spawner->fd, ++spawner->number, fds[0], fds[1]))
+		return refuse_gone(err);
+	while ((code = take_outcome(spawner, outcome, err)) == ERR_OK &&
+	    outcome->number != spawner->number) {
+		if (outcome->pid > 0)
+			(void)spawn_reap(outcome->pid, 0);
+	}
+	return code;
 }
 
 enum err_code spawner_start(struct spawner *spawner, int socket_fd,
     int log_fd, pid_t *pid_out, struct err *err)
 {
+	const int fds[2] = {socket_fd, log_fd};
 	struct outcome outcome;
-	bool answered;
+	enum err_code code;
 
 	pthread_mutex_lock(&spawner->lock);
-	answered = exchange(spawner, socket_fd, log_fd, &outcome);
+	code = exchange(spawner, fds, &outcome, err);
 	pthread_mutex_unlock(&spawner->lock);
-	if (!answered)
-		return err_fail(err, ERR_HSM_UNAVAILABLE,
-		    "the process that starts workers has ended: restart "
-		    "signetd");
+	if (code != ERR_OK)
+		return code;
 	if (outcome.error == 0) {
 		*pid_out = outcome.pid;
 		return ERR_OK;
@@ -258,6 +312,11 @@ enum err_code spawner_start(struct spawner *spawner, int socket_fd,
 	if (outcome.pid > 0)
 		(void)spawn_reap(outcome.pid, 1000);
 	return spawn_refuse(spawner->path, outcome.error, err);
+}
+
+void spawner_set_patience(struct spawner *spawner, int patience_ms)
+{
+	spawner->patience_ms = patience_ms;
 }
 
 bool spawner_alive(struct spawner *spawner)

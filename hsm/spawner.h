@@ -21,10 +21,14 @@ MUST_CHECK enum err_code spawner_open(const struct hsm_options *options,
 void spawner_close(struct spawner *spawner);
 DEFINE_CLEANUP(spawner, spawner_close)
 
-/* As spawn_start().  Errors: also ERR_HSM_UNAVAILABLE when the process is gone.
+/* As spawn_start(); waits for ten seconds at most.  Errors: also
+ * ERR_HSM_UNAVAILABLE when the process is gone, or does not answer.
  * Safe from any thread. */
 MUST_CHECK enum err_code spawner_start(struct spawner *spawner,
     int socket_fd, int log_fd, pid_t *pid_out, struct err *err);
+
+/* How long spawner_start() waits; for tests. */
+void spawner_set_patience(struct spawner *spawner, int patience_ms);
 
 /* False when the process has ended: no worker can be started any more. */
 bool spawner_alive(struct spawner *spawner);

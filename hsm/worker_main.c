@@ -12,6 +12,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/secret.h"
@@ -236,6 +237,7 @@ int main(int argc, char **argv)
 	struct err err = {0};
 	enum wire_status status;
 
+	fs_open_standard();
 	parse(argc, argv, &arguments);
 	log_open(STDERR_FILENO, "signet-hsm", LOG_INFO);
 	if (secret_heap_open(SECRET_HEAP_SIZE, &err) != ERR_OK) {

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "tests/unit/base/harness.h"
 
+#include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static mode_t mode_of(const char *path)
@@ -149,6 +151,44 @@ static void fs_joins_and_parts_paths(void **state)
 	}
 }
 
+static bool is_null(int fd)
+{
+	struct stat null, st;
+
+	return stat("/dev/null", &null) == 0 && fstat(fd, &st) == 0 &&
+	       st.st_rdev == null.st_rdev;
+}
+
+/* All that are open stay what they are; the next file gets none of the three. */
+static void a_program_without_standard_files_gets_the_null_device(void **state)
+{
+	int status = 0;
+
+	(void)state;
+	for (int closed = 0; closed < 8; closed++) {
+		pid_t pid = fork();
+
+		assert_true(pid >= 0);
+		if (pid == 0) {
+			int other = fcntl(open("/proc/self/maps", O_RDONLY),
+			    F_DUPFD, 3);
+			bool good = true;
+
+			for (int fd = 0; fd < 3; fd++) {
+				(void)dup2(other, fd);
+				if ((closed & 1 << fd) != 0)
+					close(fd);
+			}
+			fs_open_standard();
+			for (int fd = 0; fd < 3; fd++)
+				good &= is_null(fd) == ((closed & 1 << fd) != 0);
+			_exit(good && open("/dev/zero", O_RDONLY) > 2 ? 0 : 1);
+		}
+		assert_int_equal(waitpid(pid, &status, 0), pid);
+		assert_int_equal(status, 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -160,6 +200,8 @@ int main(void)
 	    DIR_TEST(fs_mkdir_is_content_with_a_folder_that_is_there),
 	    DIR_TEST(fs_copy_is_whole_or_not_at_all),
 	    cmocka_unit_test(fs_joins_and_parts_paths),
+	    cmocka_unit_test(
+		a_program_without_standard_files_gets_the_null_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,6 +174,53 @@ static void a_spawner_that_is_gone_is_noticed_and_starts_nothing(void **state)
 	assert_int_equal(pid, 0);
 }
 
+static pid_t only_child(void)
+{
+	OWNED_STR(path) =
+	    mem_printf("/proc/self/task/%d/children", (int)getpid());
+	FILE *file = fopen(path, "r");
+	int pid = 0;
+
+	assert_non_null(file);
+	assert_int_equal(fscanf(file, "%d", &pid), 1);
+	fclose(file);
+	return pid;
+}
+
+/* And what it answers when it goes on is not taken for the answer to another. */
+static void a_spawner_that_hangs_is_waited_for_only_so_long(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+	siginfo_t info;
+	pid_t stopped, pid = 0;
+	int ends[2];
+
+	open_spawner(fake);
+	stopped = only_child();
+	assert_int_equal(kill(stopped, SIGSTOP), 0);
+	assert_int_equal(
+	    waitid(P_PID, (id_t)stopped, &info, WSTOPPED | WNOWAIT), 0);
+	spawner_set_patience(fake->options.spawner, 1);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	assert_int_equal(spawner_start(fake->options.spawner, ends[0],
+	    STDERR_FILENO, &pid, &err), ERR_HSM_UNAVAILABLE);
+	assert_non_null(strstr(err.cause, "not answered within 1 ms"));
+	assert_int_equal(pid, 0);
+	assert_int_equal(kill(stopped, SIGCONT), 0);
+	spawner_set_patience(fake->options.spawner, 60000);
+	assert_int_equal(spawner_start(fake->options.spawner, ends[0],
+	    STDERR_FILENO, &pid, &err), ERR_OK);
+	assert_true(pid > 0 && pid != stopped);
+	close(ends[0]);
+	close(ends[1]);
+	(void)spawn_reap(pid, 0);
+	/* The late one was reaped, or it would be a child still. */
+	assert_int_equal(only_child(), stopped);
+	assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), 0);
+	assert_int_equal(info.si_pid, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -183,6 +231,7 @@ int main(void)
 	    TEST(workers_are_replaced_in_a_process_that_may_start_no_program),
 	    TEST(a_program_that_is_not_there_is_told_by_its_path),
 	    TEST(a_spawner_that_is_gone_is_noticed_and_starts_nothing),
+	    TEST(a_spawner_that_hangs_is_waited_for_only_so_long),
 	};
 	struct err err = {0};
 
