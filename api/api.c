@@ -166,6 +166,9 @@ static enum err_code handle(struct exchange *x, struct err *err)
 	code = x->route->handler(x, err);
 	if (code != ERR_OK && spent != NULL)
 		approvals_give_back(x, spent, err);
+	/* Told to nobody before the log has it. */
+	if (code == ERR_OK && trail_is_read(x))
+		code = trail_read(x, err);
 	return code;
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/trail.h"
 
+#include "api/api.h"
+#include "api/authn.h"
 #include "api/metrics.h"
 #include "base/clock.h"
 
@@ -23,6 +25,31 @@ void trail_add(const struct exchange *x, struct batch *batch,
 	whole.source = x->source;
 	whole.request_id = x->request_id;
 	batch_audit(batch, &whole);
+}
+
+bool trail_is_read(const struct exchange *x)
+{
+	return x->route->method == METHOD_GET &&
+	    x->route->permission != PERM_PUBLIC;
+}
+
+enum err_code trail_read(const struct exchange *x, struct err *err)
+{
+	/* What was asked for in the query may be private: it stays out. */
+	OWNED_STR(detail) = mem_printf("GET %s", x->route->path);
+	const struct audit_entry entry = {
+	    .action = permission_name(x->route->permission),
+	    .object = x->params.item,
+	    .detail = detail,
+	};
+	enum err_code code;
+	unsigned attempt = 0;
+	do {
+		OWNED(batch) batch = batch_new();
+		trail_add(x, batch, &entry);
+		code = authn_commit(x, batch, err);
+	} while (api_again(code, &attempt));
+	return code;
 }
 
 bool trail_wants(const struct exchange *x, const struct err *err)

@@ -12,6 +12,14 @@
 void trail_add(const struct exchange *x, struct batch *batch,
     const struct audit_entry *entry);
 
+/* Does the route of X tell what not everybody may know, so that whom it was told
+ * stands in the log? */
+bool trail_is_read(const struct exchange *x);
+/* Commits that X, which read, was granted; before the answer goes out.  Waits.
+ * Errors: as authn_commit. */
+MUST_CHECK enum err_code trail_read(
+    const struct exchange *x, struct err *err);
+
 /*
  * Is the refusal ERR one for the log: of a caller who is known, for what they
  * may not do, or for a ciphertext that is not what it says it is?  Refusals of the

@@ -392,14 +392,22 @@ static const struct {
     {"issuer.responder", "granted", NULL},
     {"key.datakey", "granted", NULL},
     {"key.unwrap", "granted", NULL},
+    {"self", "granted", NULL},
     {"store.restore", "granted", NULL},
 };
+
+/* Every permission to read ends so, and takes nothing away. */
+static bool is_read(const struct audit_entry *entry)
+{
+	return text_has_suffix(entry->action, ".read");
+}
 
 /* What was granted and is not known to leave nothing behind is lost: whoever
  * restores is told. */
 static void note_by_hand(struct replay *replay, const struct audit_entry *entry)
 {
-	if (entry->result == NULL || strcmp(entry->result, "granted") != 0)
+	if (entry->result == NULL || strcmp(entry->result, "granted") != 0 ||
+	    is_read(entry))
 		return;
 	if (replay->counts.by_hand++ >= REPLAY_BY_HAND_MAX)
 		return;

@@ -223,7 +223,7 @@ def test_a_misused_token_is_alarmed_and_spends_nothing(
     request_id = answer.headers["X-Request-Id"]
     head = admin.ask("GET", "/audit/checkpoint")["sequence"]
     entry, = (e for e in admin.ask(
-        "GET", f"/audit?cursor={head - 5}")["items"]
+        "GET", f"/audit?cursor={head - 20}")["items"]
         if e.get("request_id") == request_id)
     assert (entry["actor"], entry["result"], entry["rule"]) == \
         (f"token:{token.id}", "refused", rule)

@@ -29,6 +29,16 @@ static void every_route_needs_a_permission(void **state)
 	}
 }
 
+/* What is read stands in the audit log before it is told, and that waits. */
+static void every_route_that_reads_what_is_not_open_may_wait(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ROUTE_COUNT; i++)
+		assert_true(route_table[i].method != METHOD_GET ||
+		    route_table[i].permission == PERM_PUBLIC ||
+		    (route_table[i].flags & ROUTE_JOB) != 0);
+}
+
 static void nothing_but_roots_and_what_tells_nothing_is_open_to_everybody(
     void **state)
 {
@@ -246,6 +256,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(every_route_needs_a_permission),
+	    cmocka_unit_test(
+		every_route_that_reads_what_is_not_open_may_wait),
 	    cmocka_unit_test(
 		nothing_but_roots_and_what_tells_nothing_is_open_to_everybody),
 	    cmocka_unit_test(

@@ -239,6 +239,8 @@ static void what_cannot_come_back_is_listed(void **state)
 	(void)state;
 	must(replay, "key.create", "key:web/tde", NULL);
 	must(replay, "key.datakey", "key:web/tde", NULL);
+	must(replay, "key.read", "tde", NULL);
+	must(replay, "self", NULL, NULL);
 	must(replay, "some.later-action", "thing:1", NULL);
 	finish(replay, 0);
 	lines = replay_by_hand(replay);
