@@ -35,6 +35,7 @@ struct app {
 	struct read_config *read;	/* of the thread that reloads alone */
 	struct store *store;
 	struct spawner *spawner;	/* borrowed; may be NULL */
+	struct tellers *tellers;	/* main.c's; may be NULL */
 	struct hsm *hsm;
 	struct ca *ca;
 	struct crl_publisher *publisher;

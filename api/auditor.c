@@ -194,7 +194,7 @@ static enum err_code add_watchers(struct auditor *auditor, struct err *err)
 	const struct config *config = auditor->app->config;
 	for (unsigned i = 0; i < config->audit.witness_count; i++) {
 		enum err_code code = watcher_new(config->audit.witness[i],
-		    auditor->app->store, &auditor->progress,
+		    auditor->app, &auditor->progress,
 		    &auditor->watchers[auditor->count], err);
 		if (code != ERR_OK)
 			return code;
@@ -236,8 +236,14 @@ bool auditor_close(struct auditor *auditor)
 	progress_tell(&auditor->progress, &auditor->progress.ending);
 	clock_gettime(CLOCK_REALTIME, &until);
 	until.tv_sec += CLOSE_SECONDS;
-	for (unsigned i = 0; i < auditor->count; i++)
+	for (unsigned i = 0; i < auditor->count; i++) {
+		if (watcher_join(auditor->watchers[i], &until))
+			continue;
+		watcher_cut(auditor->watchers[i]);
+		clock_gettime(CLOCK_REALTIME, &until);
+		until.tv_sec++;
 		ended = watcher_join(auditor->watchers[i], &until) && ended;
+	}
 	if (ended)
 		dispose(auditor);
 	return ended;

@@ -14,6 +14,7 @@
 #include "api/auditor.h"
 #include "api/maintain.h"
 #include "api/server.h"
+#include "api/teller.h"
 #include "api/watchdog.h"
 #include "base/clock.h"
 #include "base/exit.h"
@@ -215,6 +216,7 @@ static enum err_code run(const struct config *config, struct err *err)
 {
 	OWNED(sockets) sockets = NULL;
 	OWNED(spawner) spawner = NULL;
+	OWNED(tellers) tellers = NULL;
 	OWNED(app) app = NULL;
 	sigset_t set;
 	block_signals(&set);
@@ -224,9 +226,11 @@ static enum err_code run(const struct config *config, struct err *err)
 	raise_descriptor_limit(config);
 	if ((code = sockets_open(config, &sockets, err)) != ERR_OK ||
 	    (code = give_up_privileges(config, err)) != ERR_OK ||
+	    (code = tellers_open(config, &tellers, err)) != ERR_OK ||
 	    (code = open_spawner(config, &spawner, err)) != ERR_OK ||
 	    (code = app_open(config, spawner, &app, err)) != ERR_OK)
 		return code;
+	app->tellers = tellers;
 	return serve(app, sockets, &set, err);
 }
 

@@ -40,6 +40,9 @@ static const struct {
     ROW("crl.refresh", crl.refresh, KIND_SECONDS),
     ROW("ocsp.validity", ocsp.validity, KIND_SECONDS),
     ROW("ocsp.cache_entries", ocsp.cache_entries, KIND_UNSIGNED),
+    ROW("audit.witness_ca", audit.witness_ca, KIND_TEXT),
+    ROW("audit.witness_certificate", audit.witness_certificate, KIND_TEXT),
+    ROW("audit.witness_key", audit.witness_key, KIND_TEXT),
     ROW("repeat_window", repeat_window, KIND_SECONDS),
 #undef ROW
 };
@@ -97,6 +100,9 @@ void restart_keys(
 	if (!same_list(running->tls.names, running->tls.names_count,
 		fresh->tls.names, fresh->tls.names_count))
 		add(keys, "tls.names");
+	if (!same_list(running->audit.witness, running->audit.witness_count,
+		fresh->audit.witness, fresh->audit.witness_count))
+		add(keys, "audit.witness");
 	if (!same_list(running->hsm.environment, running->hsm.environment_count,
 		fresh->hsm.environment, fresh->hsm.environment_count))
 		add(keys, "hsm.environment");

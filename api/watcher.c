@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "api/app.h"
+#include "api/teller.h"
 #include "api/witness.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -25,6 +27,7 @@ struct watcher {
 	struct store *store;
 	struct progress *progress;
 	struct witness *witness;
+	struct teller *teller;	/* NULL: tells it without */
 	pthread_t thread;
 	bool started;
 	struct witness_position position;	/* its thread's alone */
@@ -248,7 +251,8 @@ static enum err_code tell_all(struct watcher *watcher, struct err *err)
 {
 	bool more = true;
 	enum err_code code =
-	    witness_open(watcher->witness, &watcher->position, err);
+	    witness_open(
+		watcher->witness, watcher->store, &watcher->position, err);
 	while (code == ERR_OK && more)
 		code = tell_next(watcher, &more, err);
 	return code;
@@ -285,13 +289,15 @@ static void *watch(void *arg)
 
 /* ---- Life ---- */
 
-enum err_code watcher_new(const char *spec, struct store *store,
+enum err_code watcher_new(const char *spec, struct app *app,
     struct progress *progress, struct watcher **watcher_out, struct err *err)
 {
 	OWNED(watcher) watcher = mem_zalloc(sizeof(*watcher));
-	watcher->store = store;
+	watcher->store = app->store;
+	watcher->teller = tellers_find(app->tellers, spec);
 	watcher->progress = progress;
 	watcher->witness = witness_new(spec);
+	witness_tell_by(watcher->witness, watcher->teller);
 	enum err_code code = load_position(watcher, err);
 	if (code == ERR_OK)
 		*watcher_out = GIVE(watcher);
@@ -323,6 +329,12 @@ bool watcher_join(struct watcher *watcher, const struct timespec *until)
 		return false;
 	watcher->started = false;
 	return true;
+}
+
+void watcher_cut(struct watcher *watcher)
+{
+	if (watcher->teller != NULL)
+		teller_cut(watcher->teller);
 }
 
 const char *watcher_name(const struct watcher *watcher)

@@ -34,7 +34,8 @@ struct watcher;
 
 /* SPEC as of witness_new.  All is borrowed.  Errors: ERR_CORRUPT, those of the
  * store. */
-MUST_CHECK enum err_code watcher_new(const char *spec, struct store *store,
+struct app;
+MUST_CHECK enum err_code watcher_new(const char *spec, struct app *app,
     struct progress *progress, struct watcher **watcher_out, struct err *err);
 /* Before it was started, or after it was joined. */
 void watcher_free(struct watcher *watcher);
@@ -43,6 +44,9 @@ void watcher_start(struct watcher *watcher);
 /* Once progress->ending was told.  False when it has not ended UNTIL then
  * (CLOCK_REALTIME). */
 bool watcher_join(struct watcher *watcher, const struct timespec *until);
+
+/* From any thread: it waits for its witness no longer, where that can be cut. */
+void watcher_cut(struct watcher *watcher);
 
 /* From any thread. */
 const char *watcher_name(const struct watcher *watcher);

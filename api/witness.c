@@ -10,6 +10,7 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+#include "api/teller.h"
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/text.h"
@@ -18,6 +19,7 @@
 
 #define DEV_LOG "/dev/log"
 #define FILE_BATCH 2000
+#define HTTP_BATCH 200
 #define PRIORITY (10 * 8 + 5)	/* LOG_AUTHPRIV, LOG_NOTICE */
 /* Of a file, read back from its end until an entry and a checkpoint are found. */
 #define TAIL_FIRST (UINT64_C(1) << 20)
@@ -26,8 +28,10 @@
 struct witness {
 	const char *spec;
 	const char *path;	/* in spec, or static */
-	bool is_file;
-	int fd;			/* -1: not open */
+	bool is_file, is_http;
+	struct teller *teller;	/* of an endpoint; NULL: it cannot be told */
+	bool asked;		/* an endpoint is open */
+	int fd;			/* of the others; -1: not open */
 };
 
 struct witness *witness_new(const char *spec)
@@ -36,13 +40,20 @@ struct witness *witness_new(const char *spec)
 	const char *colon = strchr(spec, ':');
 	witness->spec = spec;
 	witness->is_file = text_has_prefix(spec, "file:");
+	witness->is_http = text_has_prefix(spec, "http");
 	witness->path = colon == NULL ? DEV_LOG : colon + 1;
 	witness->fd = -1;
 	return witness;
 }
 
+void witness_tell_by(struct witness *witness, struct teller *teller)
+{
+	witness->teller = teller;
+}
+
 static void shut(struct witness *witness)
 {
+	witness->asked = false;
 	if (witness->fd >= 0)
 		close(witness->fd);
 	witness->fd = -1;
@@ -70,6 +81,8 @@ static enum err_code fail(
 
 unsigned witness_batch(const struct witness *witness)
 {
+	if (witness->is_http)
+		return HTTP_BATCH;
 	return witness->is_file ? FILE_BATCH : 1;
 }
 
@@ -77,7 +90,8 @@ unsigned witness_batch(const struct witness *witness)
 
 struct tail {
 	uint64_t entries;	/* 0: none found */
-	uint8_t leaf[32];	/* of the last */
+	uint8_t leaf[32];	/* of the last, */
+	bool without_hashes;	/* unless it tells numbers alone */
 	struct checkpoint checkpoint;	/* size 0: none found */
 };
 
@@ -227,6 +241,8 @@ static enum err_code compare(const struct witness *witness,
 		return code;
 	if (has > head.sequence)
 		return fail_older(witness, has, head.sequence, err);
+	if (tail->without_hashes)
+		return ERR_OK;
 	if (size > 0 &&
 	    (code = audit_root(store, size, hash, err)) != ERR_OK)
 		return code;
@@ -318,11 +334,49 @@ static enum err_code open_socket(struct witness *witness, struct err *err)
 	return ERR_OK;
 }
 
-enum err_code witness_open(struct witness *witness,
+/* It tells no root, so that of its checkpoints the size alone is compared. */
+static enum err_code compare_told(const struct witness *witness,
+    const struct tell_answer *answer, struct store *store, struct err *err)
+{
+	struct tail tail = {.entries = answer->entries,
+	    .without_hashes = answer->has_leaf == 0};
+	if (answer->checkpoint > answer->entries)
+		return err_fail(err, ERR_CORRUPT,
+		    "audit witness %s has a checkpoint of %llu entries and "
+		    "%llu entries", witness->spec,
+		    (unsigned long long)answer->checkpoint,
+		    (unsigned long long)answer->entries);
+	memcpy(tail.leaf, answer->leaf, sizeof(tail.leaf));
+	return compare(witness, &tail, store, err);
+}
+
+static enum err_code open_endpoint(struct witness *witness,
+    struct store *store, struct witness_position *position, struct err *err)
+{
+	struct tell_answer answer;
+	if (witness->teller == NULL)
+		return err_fail(err, ERR_IO,
+		    "audit witness %s: nothing tells it", witness->spec);
+	enum err_code code = teller_ask(
+	    witness->teller, TELL_ASK, BYTES(NULL, 0), &answer, err);
+	if (code == ERR_OK && answer.knows)
+		code = compare_told(witness, &answer, store, err);
+	if (code != ERR_OK)
+		return code;
+	if (answer.knows)
+		*position = (struct witness_position){
+		    answer.entries, answer.checkpoint};
+	witness->asked = true;
+	return ERR_OK;
+}
+
+enum err_code witness_open(struct witness *witness, struct store *store,
     struct witness_position *position, struct err *err)
 {
-	if (witness->fd >= 0)
+	if (witness->fd >= 0 || witness->asked)
 		return ERR_OK;
+	if (witness->is_http)
+		return open_endpoint(witness, store, position, err);
 	return witness->is_file ? open_file(witness, position, err)
 				: open_socket(witness, err);
 }
@@ -373,6 +427,14 @@ static bool send_lines(int fd, struct bytes lines)
 enum err_code witness_write(
     struct witness *witness, struct bytes lines, struct err *err)
 {
+	if (witness->is_http) {
+		struct tell_answer answer;
+		enum err_code code = teller_ask(
+		    witness->teller, TELL_LINES, lines, &answer, err);
+		if (code != ERR_OK)
+			shut(witness);
+		return code;
+	}
 	bool done = witness->is_file ? write_all(witness->fd, lines)
 				     : send_lines(witness->fd, lines);
 	if (done)

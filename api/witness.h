@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A witness of the audit log outside of the store, that keeps what it is told:
- * a file on another mount, or the system's log.  It gets entries and checkpoints
+ * a file on another mount, the system's log, or an HTTP endpoint.  It gets entries and checkpoints
  * in their order, one JSON object a line.  One thread at a time.
  */
 #ifndef API_WITNESS_H
@@ -17,8 +17,12 @@ struct witness_position {
 	uint64_t entries, checkpoint;
 };
 
-/* SPEC, borrowed: "file:PATH", "syslog" or "syslog:SOCKET".  Opens nothing. */
+/* SPEC, borrowed: "file:PATH", "syslog", "syslog:SOCKET", or the URL of an
+ * endpoint.  Opens nothing. */
 struct witness *witness_new(const char *spec);
+/* An endpoint is told by TELLER, borrowed. */
+struct teller;
+void witness_tell_by(struct witness *witness, struct teller *teller);
 void witness_free(struct witness *witness);
 DEFINE_CLEANUP(witness, witness_free)
 const char *witness_name(const struct witness *witness);	/* the spec */
@@ -34,11 +38,12 @@ MUST_CHECK enum err_code witness_compare(
 
 /*
  * Opens it where it is not open.  *POSITION is replaced by what the witness itself
- * tells; left as it is where it cannot be asked.
- * Errors: ERR_IO.
+ * tells; left as it is where it cannot be asked.  What an endpoint tells is
+ * compared with STORE.
+ * Errors: ERR_IO; ERR_CORRUPT as of witness_compare.
  */
 MUST_CHECK enum err_code witness_open(struct witness *witness,
-    struct witness_position *position, struct err *err);
+    struct store *store, struct witness_position *position, struct err *err);
 /* How many lines to give it at once: those that it took before one failed are
  * given again, so that of a log that takes each alone it is one. */
 unsigned witness_batch(const struct witness *witness);

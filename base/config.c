@@ -122,7 +122,11 @@ static const cyaml_schema_field_t ocsp_fields[] = {
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t audit_fields[] = {
-    LIST("witness", config.audit.witness), CYAML_FIELD_END};
+    LIST("witness", config.audit.witness),
+    TEXT("witness_ca", config.audit.witness_ca),
+    TEXT("witness_certificate", config.audit.witness_certificate),
+    TEXT("witness_key", config.audit.witness_key),
+    CYAML_FIELD_END};
 
 static const cyaml_schema_field_t log_fields[] = {
     TEXT("level", words.log_level), CYAML_FIELD_END};
@@ -245,6 +249,9 @@ void config_free(struct config *config)
 	free(config->hsm.sandbox);
 	free_list(config->hsm.environment, config->hsm.environment_count);
 	free_list(config->audit.witness, config->audit.witness_count);
+	free(config->audit.witness_ca);
+	free(config->audit.witness_certificate);
+	free(config->audit.witness_key);
 	free(config->policies);
 	free(config);
 }

@@ -113,9 +113,13 @@ struct config {
 
 	struct {
 		/* [none] where the audit log is told: "file:PATH" (absolute
-		 * once loaded), "syslog", "syslog:SOCKET" */
+		 * once loaded), "syslog", "syslog:SOCKET", "https://…" */
 		char **witness;
 		unsigned witness_count;
+		/* Of those that are https://: whom to believe, and who to be;
+		 * [none] each. */
+		char *witness_ca;
+		char *witness_certificate, *witness_key;
 	} audit;
 
 	int64_t repeat_window;		/* [10m] same request, same certificate */

@@ -173,29 +173,83 @@ static enum err_code take_hsm(const struct config_loading *loading, struct err *
 
 #define WITNESSES_MAX 8
 
-/* file:PATH or syslog[:SOCKET]; paths become absolute. */
-static enum err_code take_witness(
-    const struct config_loading *loading, unsigned index, struct err *err)
+static bool is_endpoint(const char *witness)
 {
-	const struct config *config = loading->config;
-	char **witness = &config->audit.witness[index];
+	return text_has_prefix(witness, "https://") ||
+	    text_has_prefix(witness, "http://");
+}
+
+/* Loopback, as an address: a name could be another host tomorrow. */
+static bool is_loopback(const char *url)
+{
+	return text_has_prefix(url, "http://127.0.0.1:") ||
+	    text_has_prefix(url, "http://127.0.0.1/") ||
+	    text_has_prefix(url, "http://[::1]:") ||
+	    text_has_prefix(url, "http://[::1]/");
+}
+
+static enum err_code take_endpoint(const struct config_loading *loading,
+    const char *key, const char *url, struct err *err)
+{
+	const char *host = strstr(url, "://") + 3;
+	size_t len = strcspn(host, "/");
+	bool good = len > 0 && host[0] != ':' &&
+	    memchr(host, '@', len) == NULL && strpbrk(url, " #\"\\") == NULL;
+
+	for (const char *at = url; *at != '\0'; at++)
+		good = good && *at > ' ' && *at < 0x7f;
+	if (!good)
+		return config_loading_refuse(loading, key, err,
+		    "\"%s\" is not https://HOST[:PORT]/PATH",
+		    err_quote_str(url));
+	if (text_has_prefix(url, "http://") && !is_loopback(url))
+		return config_loading_refuse(loading, key, err,
+		    "%s is neither https:// nor to 127.0.0.1 or [::1]",
+		    err_quote_str(url));
+	if (text_has_prefix(url, "https://") &&
+	    loading->config->audit.witness_ca == NULL)
+		return config_loading_refuse(loading, "audit.witness_ca", err,
+		    "required for %s; the certificates by which it is known",
+		    err_quote_str(url));
+	return ERR_OK;
+}
+
+/* file:PATH or syslog[:SOCKET]; paths become absolute. */
+static enum err_code take_path(const struct config_loading *loading,
+    const char *key, char **witness, struct err *err)
+{
 	const char *path = strchr(*witness, ':');
 	bool is_file = text_has_prefix(*witness, "file:");
-	OWNED_STR(key) = mem_printf("audit.witness[%u]", index + 1);
 
 	if ((!is_file && strcmp(*witness, "syslog") != 0 &&
 		!text_has_prefix(*witness, "syslog:")) ||
 	    (path != NULL && path[1] == '\0'))
 		return config_loading_refuse(loading, key, err,
-		    "\"%s\" is not file:PATH, syslog or syslog:SOCKET",
-		    err_quote_str(*witness));
+		    "\"%s\" is not file:PATH, syslog, syslog:SOCKET or "
+		    "https://HOST/PATH", err_quote_str(*witness));
 	if (path != NULL) {
 		OWNED_STR(given) = GIVE(*witness);
-		OWNED_STR(whole) = fs_join(config->dir, strchr(given, ':') + 1);
+		OWNED_STR(whole) =
+		    fs_join(loading->config->dir, strchr(given, ':') + 1);
 
 		*witness =
 		    mem_printf("%s:%s", is_file ? "file" : "syslog", whole);
 	}
+	return ERR_OK;
+}
+
+static enum err_code take_witness(
+    const struct config_loading *loading, unsigned index, struct err *err)
+{
+	const struct config *config = loading->config;
+	char **witness = &config->audit.witness[index];
+	OWNED_STR(key) = mem_printf("audit.witness[%u]", index + 1);
+	enum err_code code = is_endpoint(*witness)
+	    ? take_endpoint(loading, key, *witness, err)
+	    : take_path(loading, key, witness, err);
+
+	if (code != ERR_OK)
+		return code;
 	for (unsigned i = 0; i < index; i++)
 		if (strcmp(config->audit.witness[i], *witness) == 0)
 			return config_loading_refuse(loading, key, err, "%s is there twice",
@@ -210,6 +264,11 @@ static enum err_code take_audit(const struct config_loading *loading, struct err
 	if (count > WITNESSES_MAX)
 		return config_loading_refuse(loading, "audit.witness", err,
 		    "%u witnesses; at most %d", count, WITNESSES_MAX);
+	if ((loading->config->audit.witness_certificate == NULL) !=
+	    (loading->config->audit.witness_key == NULL))
+		return config_loading_refuse(loading,
+		    "audit.witness_certificate", err,
+		    "goes with audit.witness_key; want both or neither");
 	for (unsigned i = 0; i < count; i++) {
 		enum err_code code = take_witness(loading, i, err);
 
@@ -244,11 +303,16 @@ static void settle_path(
 static void settle_paths(struct config *config)
 {
 	const char *credentials = getenv("CREDENTIALS_DIRECTORY");
+	char **const optional[] = {&config->audit.witness_ca,
+	    &config->audit.witness_certificate, &config->audit.witness_key};
 
 	settle_path(config, &config->tls.certificate, "tls/server.pem");
 	settle_path(config, &config->tls.key, "tls/server-key.pem");
 	settle_path(config, &config->store.path, "store");
 	settle_path(config, &config->policies, "policies");
+	for (size_t i = 0; i < ARRAY_LEN(optional); i++)
+		if (*optional[i] != NULL)
+			settle_path(config, optional[i], NULL);
 	if (credentials != NULL && credentials[0] == '/' &&
 	    strchr(config->hsm.pin_file, '/') == NULL) {
 		OWNED_STR(name) = GIVE(config->hsm.pin_file);

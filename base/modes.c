@@ -237,11 +237,16 @@ enum err_code modes_check_config(const struct config *config, struct err *err)
 	    {config->store.path, MODES_PRIVATE},
 	    {config->hsm.module, MODES_STABLE},
 	    {config->hsm.pin_file, MODES_SECRET},
+	    {config->audit.witness_ca, MODES_STABLE},
+	    {config->audit.witness_certificate, MODES_STABLE},
+	    {config->audit.witness_key, MODES_SECRET},
 	};
 	enum err_code code = ERR_OK;
 
 	for (size_t i = 0; code == ERR_OK && i < ARRAY_LEN(files); i++)
-		code = check_if_there(files[i].path, files[i].rule, err);
+		if (files[i].path != NULL)
+			code = check_if_there(
+			    files[i].path, files[i].rule, err);
 	if (code == ERR_OK)
 		code = check_policies(config->policies, err);
 	return code == ERR_OK ? check_environment(config, err) : code;

@@ -401,7 +401,8 @@ static void a_witness_that_cannot_be_read_is_no_empty_one(void **state)
 	assert_non_null(strstr(err.cause, "no entry can be read"));
 	err = (struct err){0};
 	assert_int_equal(
-	    witness_open(witness, &position, &err), ERR_CORRUPT);
+	    witness_open(witness, fixture.app->store, &position, &err),
+	    ERR_CORRUPT);
 	err = (struct err){0};
 }
 
