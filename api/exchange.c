@@ -118,12 +118,16 @@ static bool send_refusal(struct exchange *x, const struct err *err)
 	return send_reply(x);
 }
 
+static struct exchange *exchange_of(struct job *job)
+{
+	return (struct exchange *)(void *)((char *)job -
+	    offsetof(struct exchange, job));
+}
+
 /* On a worker thread, or on the timer's when EXPIRED. */
 static void run_job(struct job *job, bool expired)
 {
-	struct exchange *x = (struct exchange *)(void *)((char *)job -
-	    offsetof(struct exchange, job));
-	struct MHD_Connection *connection = x->connection;
+	struct exchange *x = exchange_of(job);
 	struct err err = {0};
 	log_set_request(x->request_id);
 	if (expired)
@@ -137,8 +141,12 @@ static void run_job(struct job *job, bool expired)
 	(void)!send_reply(x);
 	ERR_clear_error();
 	log_set_request(NULL);
-	/* The event thread owns x again, and may free it at once. */
-	MHD_resume_connection(connection);
+}
+
+/* The event thread owns the exchange again, and may free it at once. */
+static void end_job(struct job *job)
+{
+	MHD_resume_connection(exchange_of(job)->connection);
 }
 
 /* Suspends before the job can be seen by a worker, and never when it would be
@@ -154,6 +162,7 @@ static bool run_later(struct exchange *x)
 		return send_refusal(x, &err);
 	}
 	x->job.run = run_job;
+	x->job.end = end_job;
 	x->job.deadline_ms =
 	    clock_mono_ms() + atomic_load(&x->app->request_timeout_ms);
 	peer_set_deadline(x->peer, 0);

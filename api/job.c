@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 #include "base/clock.h"
 #include "base/fiber.h"
+#include "base/log.h"
 #include "base/thread.h"
 
 /* One thread and what it carries. */
@@ -14,7 +16,10 @@ struct lane {
 	struct jobs *jobs;
 	pthread_t thread;
 	bool started;
-	struct fibers *fibers;		/* the thread's alone */
+	/* The thread's alone. */
+	struct fibers *fibers;
+	struct log_gathered lines;
+	struct job *ran;		/* to be ended */
 	/* Under the lock of jobs. */
 	struct bells bell;		/* none before the thread runs */
 	bool resting;			/* on the list of those */
@@ -26,7 +31,7 @@ struct lane {
  *   queued   is the length of the list first .. last;
  *   places   counts the places taken: queued, and reserved but not submitted;
  *            it is at most capacity;
- *   running  counts jobs taken off the list whose run() has not returned;
+ *   running  counts jobs taken off the list that are not yet ended;
  *   resting  lists the lanes that have room for a job and sleep;
  *   waking   is set from the ringing for one of them until it has the lock: it
  *            wakes the next itself when more jobs wait.  So who submits many rings
@@ -40,7 +45,8 @@ struct jobs {
 	unsigned queued, places, running, capacity;
 	struct lane *resting;
 	bool waking, draining, closing;
-	uint64_t done, shed, expired;
+	uint64_t done, shed;
+	_Atomic uint64_t expired;
 	struct lane *lanes;
 	unsigned lanes_count;
 };
@@ -73,27 +79,54 @@ static void unlock_and_wake(struct jobs *jobs)
 	bells_ring(&bells);
 }
 
-static void end_one(struct jobs *jobs, bool expired)
+/* With the lock held. */
+static void count_ended(struct jobs *jobs, unsigned count)
 {
-	jobs->running--;
-	jobs->done++;
-	if (expired)
-		jobs->expired++;
+	jobs->running -= count;
+	jobs->done += count;
 	if (jobs->running == 0 && jobs->places == 0)
 		pthread_cond_broadcast(&jobs->idle);
 }
 
+static void run(struct job *job)
+{
+	bool expired = job->deadline_ms <= clock_mono_ms();
+	if (expired)
+		atomic_fetch_add_explicit(
+		    &job->jobs->expired, 1, memory_order_relaxed);
+	job->run(job, expired);
+}
+
 /* ---- Lanes ---- */
+
+/* Once for all that ran in a round: one write of what they logged, and only then
+ * does anybody see them ended. */
+static void end_jobs(void *arg)
+{
+	struct lane *lane = arg;
+	unsigned count = 0;
+	log_write_gathered();
+	while (lane->ran != NULL) {
+		struct job *job = lane->ran;
+		lane->ran = job->next;
+		job->end(job);
+		count++;
+	}
+	pthread_mutex_lock(&lane->jobs->lock);
+	count_ended(lane->jobs, count);
+	pthread_mutex_unlock(&lane->jobs->lock);
+}
 
 static void run_job(void *arg)
 {
 	struct job *job = arg;
-	struct jobs *jobs = job->jobs;
-	bool expired = job->deadline_ms <= clock_mono_ms();
-	job->run(job, expired);
-	pthread_mutex_lock(&jobs->lock);
-	end_one(jobs, expired);
-	pthread_mutex_unlock(&jobs->lock);
+	struct lane *lane = job->lane;
+	run(job);
+	bool first = lane->ran == NULL;
+	job->next = lane->ran;
+	lane->ran = job;
+	if (first)
+		fiber_defer(end_jobs, lane);
 }
 
 static struct job *begin_one(struct jobs *jobs)
@@ -113,6 +146,7 @@ static bool begin_jobs(struct lane *lane)
 	bool any = false;
 	while (fibers_idle(lane->fibers) > 0 &&
 	    (job = begin_one(lane->jobs)) != NULL) {
+		job->lane = lane;
 		fibers_start(lane->fibers, run_job, job);
 		any = true;
 	}
@@ -163,16 +197,20 @@ static void *work(void *arg)
 	pthread_mutex_lock(&lane->jobs->lock);
 	lane->bell = bell_mine();
 	pthread_mutex_unlock(&lane->jobs->lock);
+	log_gather(&lane->lines);
 	while (go_on) {
 		unsigned strokes = bell_strokes();
 		bool moved = fibers_go_on(lane->fibers);
 		moved |= begin_jobs(lane);
 		fibers_act(lane->fibers);
+		log_write_gathered();
 		if (!moved)
 			go_on = rest(lane, strokes);
 	}
+	log_gather(NULL);
 	return NULL;
 }
+
 /* ---- Life ---- */
 
 static void init_sync(struct jobs *jobs)
@@ -275,9 +313,10 @@ static void expire_one(struct jobs *jobs)
 {
 	struct job *job = take(jobs);
 	unlock_and_wake(jobs);
-	job->run(job, true);
+	run(job);
+	job->end(job);
 	pthread_mutex_lock(&jobs->lock);
-	end_one(jobs, true);
+	count_ended(jobs, 1);
 }
 
 void jobs_expire(struct jobs *jobs, int64_t now_ms)

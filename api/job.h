@@ -13,15 +13,21 @@
 #include "base/err.h"
 
 struct jobs;
+struct lane;
 
-/* Embedded in what it works for, which must live until run() has returned. */
+/* Embedded in what it works for, which must live until end() is called. */
 struct job {
 	/* Does the work; with EXPIRED the deadline passed while it waited, and
 	 * only that is to be told.  Called exactly once for each submission. */
 	void (*run)(struct job *job, bool expired);
+	/* Called once after run(), when what was logged is written; on the same
+	 * thread, together with the ends of others.  It may free the job, and
+	 * must not wait. */
+	void (*end)(struct job *job);
 	int64_t deadline_ms;	/* clock_mono_ms(); not later than that of a
 				 * job submitted after it */
 	struct jobs *jobs;	/* job.c's own, from here on */
+	struct lane *lane;
 	struct job *next;
 };
 
@@ -45,12 +51,12 @@ MUST_CHECK bool jobs_reserve(struct jobs *jobs);
 void jobs_submit(struct jobs *jobs, struct job *job);
 /* Ends, on the calling thread, the waiting jobs whose deadline has passed. */
 void jobs_expire(struct jobs *jobs, int64_t now_ms);
-/* Reserves no more, and waits until none is waiting or running.
+/* Reserves no more, and waits until none is waiting, running or to be ended.
  * False when TIMEOUT_MS passed before. */
 MUST_CHECK bool jobs_drain(struct jobs *jobs, int64_t timeout_ms);
 
 struct jobs_stats {
-	unsigned waiting, running;
+	unsigned waiting, running;	/* running: not yet ended */
 	uint64_t done, shed, expired;
 };
 void jobs_stats(struct jobs *jobs, struct jobs_stats *stats_out);

@@ -11,8 +11,8 @@
 #include "base/text.h"
 
 /* No lock: a line is built on the stack of its thread and leaves in one
- * write(2), which a pipe takes whole up to PIPE_BUF. */
-#define LINE_SIZE 4096
+ * write(2), alone or with others, which a pipe takes whole up to PIPE_BUF. */
+#define LINE_SIZE LOG_WRITE_MAX
 static const char cut_end[] = ",\"cut\":true}\n";
 #define LINE_ROOM (LINE_SIZE - sizeof(cut_end))
 
@@ -26,6 +26,7 @@ static int log_fd = STDERR_FILENO;
 static const char *log_program = "signet";
 static _Atomic int log_level = LOG_INFO;
 static _Thread_local const char *request;
+static _Thread_local struct log_gathered *gathered;
 
 static const char *const level_words[] = {
     [LOG_DEBUG] = "debug",
@@ -170,12 +171,52 @@ static void line_begin(struct line *line, enum log_level level)
 	line->cut = false;
 }
 
+static void put_out(const char *text, size_t len)
+{
+	ssize_t ignored;
+
+	do
+		ignored = write(log_fd, text, len);
+	while (ignored < 0 && errno == EINTR);
+}
+
+void log_write_gathered(void)
+{
+	int errno_before = errno;
+
+	if (gathered == NULL || gathered->len == 0)
+		return;
+	put_out(gathered->text, gathered->len);
+	gathered->len = 0;
+	errno = errno_before;
+}
+
+void log_gather(struct log_gathered *lines)
+{
+	log_write_gathered();
+	gathered = lines;
+}
+
+/* What is a warning may be the last that is heard. */
+static void line_put_out(const struct line *line, enum log_level level)
+{
+	if (gathered == NULL) {
+		put_out(line->text, line->len);
+		return;
+	}
+	if (gathered->len + line->len > sizeof(gathered->text))
+		log_write_gathered();
+	memcpy(gathered->text + gathered->len, line->text, line->len);
+	gathered->len += line->len;
+	if (level >= LOG_WARN)
+		log_write_gathered();
+}
+
 void log_write(enum log_level level, const char *message,
     const struct log_field *fields)
 {
 	struct line line;
 	int errno_before = errno;
-	ssize_t ignored;
 
 	if ((int)level <
 	    atomic_load_explicit(&log_level, memory_order_relaxed))
@@ -192,9 +233,7 @@ void log_write(enum log_level level, const char *message,
 	else
 		memcpy(line.text + line.len, "}\n", 2);
 	line.len += line.cut ? sizeof(cut_end) - 1 : 2;
-	do
-		ignored = write(log_fd, line.text, line.len);
-	while (ignored < 0 && errno == EINTR);
+	line_put_out(&line, level);
 	errno = errno_before;	/* callers log between failure and report */
 }
 

@@ -4,6 +4,7 @@
 #define BASE_LOG_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include "base/err.h"
 
@@ -43,6 +44,20 @@ struct log_field {
 	    (const struct log_field[]){__VA_ARGS__ __VA_OPT__(, ) {0}})
 void log_write(enum log_level level, const char *message,
     const struct log_field *fields);
+
+/*
+ * Has what the calling thread logs from now on wait in LINES, to leave with what
+ * follows in one write(2) of LOG_WRITE_MAX octets at most: when there is no room,
+ * after a warning or an error, and when log_write_gathered() is called, as the
+ * thread does before it rests.  NULL: each line leaves at once, as at first.
+ */
+#define LOG_WRITE_MAX 4096
+struct log_gathered {
+	size_t len;
+	char text[LOG_WRITE_MAX];
+};
+void log_gather(struct log_gathered *lines);
+void log_write_gathered(void);
 
 /* An error with its code, cause, detail and place. */
 void log_err(enum log_level level, const char *message, const struct err *err);

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "harness.h"
+#include <poll.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <unistd.h>
 #include "api/job.h"
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/wait.h"
 
 #define FAR INT64_MAX
@@ -24,12 +27,17 @@ static void pass_gate(struct job *job, bool expired)
 	sem_post(&gate->begun);
 	if (!expired)
 		sem_wait(&gate->go);
-	sem_post(&gate->ended);
+}
+
+static void end_gate(struct job *job)
+{
+	sem_post(&((struct gate *)(void *)job)->ended);
 }
 
 static void gate_init(struct gate *gate, int64_t deadline_ms)
 {
-	*gate = (struct gate){.job = {.run = pass_gate, .deadline_ms = deadline_ms}};
+	*gate = (struct gate){.job = {
+	    .run = pass_gate, .end = end_gate, .deadline_ms = deadline_ms}};
 	sem_init(&gate->begun, 0, 0);
 	sem_init(&gate->go, 0, 0);
 	sem_init(&gate->ended, 0, 0);
@@ -200,7 +208,11 @@ static void count_run(struct job *job, bool expired)
 	struct tally *tally = (struct tally *)(void *)job;
 	(void)expired;
 	(*tally->runs)++;
-	free(tally);
+}
+
+static void end_tally(struct job *job)
+{
+	free(job);
 }
 
 /* A job that waits as jobs do. */
@@ -209,7 +221,15 @@ struct pause {
 	struct waiter waiter;
 	sem_t begun, ended;
 	pthread_t thread;
+	int log_fd;	/* -1: not looked at */
+	bool logged;	/* when it was ended */
 };
+
+static bool is_readable(int fd)
+{
+	struct pollfd poll_fd = {fd, POLLIN, 0};
+	return poll(&poll_fd, 1, 0) == 1;
+}
 
 static void pause_once(struct job *job, bool expired)
 {
@@ -219,6 +239,13 @@ static void pause_once(struct job *job, bool expired)
 	waiter_init(&pause->waiter);
 	sem_post(&pause->begun);
 	(void)waiter_wait(&pause->waiter, WAIT_FOREVER);
+	LOG(INFO, "waited");
+}
+
+static void end_pause(struct job *job)
+{
+	struct pause *pause = (struct pause *)(void *)job;
+	pause->logged = pause->log_fd < 0 || is_readable(pause->log_fd);
 	sem_post(&pause->ended);
 }
 
@@ -240,7 +267,10 @@ static void jobs_that_wait_share_a_thread_up_to_the_number_at_once(void **state)
 	assert_ok(jobs_open(&options, &jobs, &err));
 	for (size_t i = 0; i < 3; i++) {
 		pauses[i] = (struct pause){
-		    .job = {.run = pause_once, .deadline_ms = FAR}};
+		    .job = {.run = pause_once,
+			.end = end_pause,
+			.deadline_ms = FAR},
+		    .log_fd = -1};
 		sem_init(&pauses[i].begun, 0, 0);
 		sem_init(&pauses[i].ended, 0, 0);
 		assert_true(jobs_reserve(jobs));
@@ -262,6 +292,31 @@ static void jobs_that_wait_share_a_thread_up_to_the_number_at_once(void **state)
 	sem_wait(&pauses[2].ended);
 }
 
+static void a_job_is_ended_when_what_it_logged_is_written(void **state)
+{
+	struct jobs *jobs = open_jobs(1, 1);
+	struct pause pause = {.job = {
+	    .run = pause_once, .end = end_pause, .deadline_ms = FAR}};
+	int lines[2];
+	(void)state;
+	assert_int_equal(pipe(lines), 0);
+	log_open(lines[1], "test", LOG_INFO);
+	pause.log_fd = lines[0];
+	sem_init(&pause.begun, 0, 0);
+	sem_init(&pause.ended, 0, 0);
+	assert_true(jobs_reserve(jobs));
+	jobs_submit(jobs, &pause.job);
+	sem_wait(&pause.begun);
+	assert_false(is_readable(lines[0]));
+	go_on(&pause);
+	sem_wait(&pause.ended);
+	assert_true(pause.logged);
+	jobs_close(jobs);
+	log_open(STDERR_FILENO, "test", LOG_INFO);
+	close(lines[0]);
+	close(lines[1]);
+}
+
 static void *submit_many(void *arg)
 {
 	struct submitter *submitter = arg;
@@ -269,7 +324,8 @@ static void *submit_many(void *arg)
 		if (!jobs_reserve(submitter->jobs))
 			continue;
 		struct tally *tally = mem_zalloc(sizeof(*tally));
-		tally->job = (struct job){.run = count_run, .deadline_ms = FAR};
+		tally->job = (struct job){
+		    .run = count_run, .end = end_tally, .deadline_ms = FAR};
 		tally->runs = submitter->runs;
 		(*submitter->taken)++;
 		jobs_submit(submitter->jobs, &tally->job);
@@ -311,6 +367,8 @@ int main(void)
 	    cmocka_unit_test(an_idle_queue_is_drained_at_once),
 	    cmocka_unit_test(
 		jobs_that_wait_share_a_thread_up_to_the_number_at_once),
+	    cmocka_unit_test(
+		a_job_is_ended_when_what_it_logged_is_written),
 	    cmocka_unit_test(each_job_that_was_taken_runs_exactly_once),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
