@@ -5,6 +5,7 @@
 #include <strings.h>
 #include "api/gate.h"
 #include "api/metrics.h"
+#include "api/peer.h"
 #include "base/clock.h"
 #include "base/text.h"
 
@@ -138,6 +139,33 @@ static enum err_code identify_bearer(
 	return identify_token(x, text, err);
 }
 
+/* ERR_CONFLICT: it is not.  Costs less than to read it. */
+static enum err_code is_unchanged(const struct exchange *x, enum table table,
+    struct bytes key, uint64_t seen, struct err *err)
+{
+	uint64_t revision = 0;
+	bool found = false;
+	enum err_code code = store_find(
+	    x->app->store, table, key, NULL, &revision, &found, err);
+	if (code != ERR_OK || (found && revision == seen))
+		return code;
+	return ERR_CONFLICT;
+}
+
+static enum err_code certificate_unchanged(const struct exchange *x,
+    const struct certificate *certificate, struct err *err)
+{
+	return is_unchanged(x, TABLE_CERTIFICATES,
+	    serial_bytes(&certificate->serial), certificate->revision, err);
+}
+
+static enum err_code identity_unchanged(const struct exchange *x,
+    const struct identity *identity, struct err *err)
+{
+	return is_unchanged(x, TABLE_IDENTITIES, BYTES_OF(identity->id),
+	    identity->revision, err);
+}
+
 static const char *why_not_this_one(const struct exchange *x,
     const struct identity *identity, const struct certificate *held)
 {
@@ -154,13 +182,28 @@ static const char *why_not_this_one(const struct exchange *x,
 	return identity_fault(identity, clock_now());
 }
 
+/* The connection's, while its row stands, or the store's. */
+static enum err_code find_identity(struct exchange *x,
+    const uint8_t id[static IDENTITY_ID_SIZE], struct identity **identity_out,
+    struct err *err)
+{
+	OWNED(identity) known = GIVE(x->peer->identity);
+	if (known == NULL || memcmp(known->id, id, IDENTITY_ID_SIZE) != 0)
+		return identity_find(x->app->store, id, identity_out, err);
+	enum err_code code = identity_unchanged(x, known, err);
+	if (code == ERR_CONFLICT)
+		return identity_find(x->app->store, id, identity_out, err);
+	if (code == ERR_OK)
+		*identity_out = GIVE(known);
+	return code;
+}
+
 /* A certificate of an identity has the roles that the identity has now. */
 static enum err_code take_identity(struct exchange *x,
     const uint8_t id[static IDENTITY_ID_SIZE], struct err *err)
 {
 	OWNED(identity) identity = NULL;
-	enum err_code code =
-	    identity_find(x->app->store, id, &identity, err);
+	enum err_code code = find_identity(x, id, &identity, err);
 	if (code != ERR_OK)
 		return code;
 	const char *why = why_not_this_one(x, identity, x->certificate);
@@ -184,13 +227,29 @@ static enum err_code take_node(struct exchange *x)
 	return ERR_OK;
 }
 
+/* As find_identity. */
+static enum err_code authenticate(
+    struct exchange *x, struct bytes der, const char **why_out, struct err *err)
+{
+	OWNED(certificate) known = GIVE(x->peer->certificate);
+	enum err_code code =
+	    known == NULL ? ERR_CONFLICT : certificate_unchanged(x, known, err);
+	if (code == ERR_CONFLICT)
+		return certificate_authenticate(x->app->store, der,
+		    clock_now(), &x->certificate, why_out, err);
+	if (code == ERR_OK)
+		code = certificate_check(known, der, clock_now(), why_out, err);
+	if (code == ERR_OK)
+		x->certificate = GIVE(known);
+	return code;
+}
+
 static enum err_code identify_certificate(
     struct exchange *x, struct bytes der, struct err *err)
 {
 	const char *why = NULL;
 	uint8_t id[IDENTITY_ID_SIZE];
-	enum err_code code = certificate_authenticate(x->app->store, der,
-	    clock_now(), &x->certificate, &why, err);
+	enum err_code code = authenticate(x, der, &why, err);
 	if (code == ERR_UNAUTHENTICATED) {
 		count_failure(x, "certificate", why);
 		return gate_failed(x, err);
@@ -205,6 +264,16 @@ static enum err_code identify_certificate(
 	if (code == ERR_OK)
 		x->caller.kind = CALLER_CERTIFICATE;
 	return code;
+}
+
+void authn_keep(struct exchange *x)
+{
+	if (x->caller.kind != CALLER_CERTIFICATE)
+		return;
+	certificate_free(x->peer->certificate);
+	identity_free(x->peer->identity);
+	x->peer->certificate = GIVE(x->certificate);
+	x->peer->identity = GIVE(x->identity);
 }
 
 bool authn_is_nobody(const struct credentials *credentials)
@@ -223,30 +292,15 @@ enum err_code authn_identify(struct exchange *x,
 	return ERR_OK;
 }
 
-static enum err_code is_unchanged(const struct exchange *x, enum table table,
-    struct bytes key, uint64_t seen, struct err *err)
-{
-	uint64_t revision = 0;
-	bool found = false;
-	enum err_code code = store_find(
-	    x->app->store, table, key, NULL, &revision, &found, err);
-	if (code != ERR_OK || (found && revision == seen))
-		return code;
-	return ERR_CONFLICT;
-}
-
 enum err_code authn_still_holds(const struct exchange *x, struct err *err)
 {
 	enum err_code code = ERR_OK;
 	if (x->certificate != NULL)
-		code = is_unchanged(x, TABLE_CERTIFICATES,
-		    serial_bytes(&x->certificate->serial),
-		    x->certificate->revision, err);
+		code = certificate_unchanged(x, x->certificate, err);
 	/* A code that another request has used is its handler's to judge. */
 	if (code == ERR_OK && x->identity != NULL &&
 	    x->caller.kind != CALLER_CODE)
-		code = is_unchanged(x, TABLE_IDENTITIES,
-		    BYTES_OF(x->identity->id), x->identity->revision, err);
+		code = identity_unchanged(x, x->identity, err);
 	if (code != ERR_CONFLICT)
 		return code;
 	if (x->certificate == NULL)

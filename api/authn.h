@@ -20,6 +20,10 @@ struct credentials {
 MUST_CHECK enum err_code authn_identify(struct exchange *x,
     const struct credentials *credentials, struct err *err);
 
+/* Leaves what was read of a caller with a certificate to the connection of X, which
+ * is done: the next request of it is spared the reading while the rows stand. */
+void authn_keep(struct exchange *x);
+
 /* Brings nothing.  Who is known by what they bring is counted as that. */
 bool authn_is_nobody(const struct credentials *credentials);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include "api/authn.h"
 #include "api/peer.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -14,6 +15,8 @@
 /* A body that goes on past its bound is read so far, so that the refusal can be
  * read by a client that first sends everything; then the connection ends. */
 #define DISCARD_MAX (256 * 1024)
+/* With the headers much less than the least buffer of a socket. */
+#define GATHER_MAX 4096
 /* The slowest reader that is waited for. */
 #define SEND_OCTETS_PER_SECOND 16384
 
@@ -102,6 +105,8 @@ static bool send_reply(struct exchange *x)
 	    now_us / 1000 + atomic_load(&x->app->request_timeout_ms) +
 		(int64_t)size * 1000 / SEND_OCTETS_PER_SECOND);
 	x->answered = true;
+	if (size > 0 && size <= GATHER_MAX)
+		peer_gather(x->peer);
 	x->listener->service->finished(x, now_us - x->started_us);
 	return reply_send(&x->reply, x->connection, x->request_id);
 }
@@ -332,12 +337,14 @@ void exchange_on_completed(void *cls, struct MHD_Connection *connection,
 	struct exchange *x = GIVE(*state);
 	if (x == NULL)
 		return;
+	peer_send(x->peer);
 	/* Silence is ended by libmicrohttpd; this bounds a request line that
 	 * comes octet by octet. */
 	peer_set_deadline(x->peer, clock_mono_ms() + IDLE_TIMEOUT_MS +
 		atomic_load(&x->app->request_timeout_ms));
 	atomic_fetch_sub_explicit(
 	    &x->app->exchanges, 1, memory_order_relaxed);
+	authn_keep(x);
 	exchange_clear(x);
 	free(x);
 }

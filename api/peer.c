@@ -4,6 +4,7 @@
 #include <microhttpd.h>
 #include <pthread.h>
 #include <stdlib.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include "api/limit.h"
 #include "base/clock.h"
@@ -204,6 +205,8 @@ void peer_free(struct peer *peer)
 		return;
 	unlink_from(peer->peers, peer);
 	tls_end(peer->credentials);
+	certificate_free(peer->certificate);
+	identity_free(peer->identity);
 	free(peer);
 }
 
@@ -221,6 +224,26 @@ static void end(struct peer *peer)
 {
 	shutdown(peer->fd, SHUT_RDWR);
 	atomic_store_explicit(&peer->deadline_ms, 0, memory_order_relaxed);
+}
+
+void peer_gather(struct peer *peer)
+{
+	if (peer->session == NULL)
+		return;
+	gnutls_record_cork(peer->session);
+	peer->gathering = true;
+}
+
+void peer_send(struct peer *peer)
+{
+	if (!peer->gathering)
+		return;
+	peer->gathering = false;
+	/* libmicrohttpd has pushed already, and left the socket corked. */
+	const int off = 0;
+	if (gnutls_record_uncork(peer->session, 0) < 0 ||
+	    setsockopt(peer->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off)) != 0)
+		end(peer);
 }
 
 static unsigned expire(const struct list *list, int64_t now_ms)

@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include "api/tls.h"
 #include "base/net.h"
+#include "ca/certificate.h"
+#include "policies/identity.h"
 
 struct peers;
 struct peer_source;
@@ -27,6 +29,11 @@ struct peer {
 	_Atomic int64_t deadline_ms;	/* clock_mono_ms(); 0: none */
 	_Atomic int64_t moved_ms;	/* when that was last set, about */
 	bool begun;			/* a request line has come */
+	bool gathering;
+	/* Between requests: who its certificate made the last one, as read from
+	 * the store.  The next one is spared the reading while the rows stand. */
+	struct certificate *certificate;
+	struct identity *identity;
 	struct peer *prev, *next;	/* under the lock of peers */
 	struct peer_source *origin;	/* likewise */
 };
@@ -69,6 +76,16 @@ void peer_free(struct peer *peer);
 /* It moved: what it waits for now has come by then; 0: it waits for us.  The
  * first time says that a request line has come. */
 void peer_set_deadline(struct peer *peer, int64_t deadline_ms);
+
+/*
+ * Has the answer that libmicrohttpd is given next wait in the session until
+ * peer_send(): head and body leave in one TLS record, where they would be two.
+ * For an answer that surely fits the socket's buffer.
+ */
+void peer_gather(struct peer *peer);
+/* Sends what was gathered.  A socket that takes it not whole is one whose peer
+ * asks on and does not read: it is ended. */
+void peer_send(struct peer *peer);
 
 /* Shuts down the connections whose deadline has passed; their event threads
  * then see the end of the stream.  Returns how many. */

@@ -315,28 +315,32 @@ static const char *why_not_authentic(
 	return NULL;
 }
 
+enum err_code certificate_check(const struct certificate *record,
+    struct bytes der, int64_t now, const char **why_out, struct err *err)
+{
+	*why_out = why_not_authentic(record, der, now);
+	if (*why_out == NULL)
+		return ERR_OK;
+	return err_refuse(err, ERR_UNAUTHENTICATED,
+	    "the client certificate is not accepted");
+}
+
 enum err_code certificate_authenticate(struct store *store,
     struct bytes der, int64_t now, struct certificate **certificate_out,
     const char **why_out, struct err *err)
 {
 	OWNED(certificate) record = NULL;
 	struct serial serial;
-	enum err_code code;
+	enum err_code code = ERR_OK;
 
 	*why_out = NULL;
-	if (!read_serial(der, &serial)) {
-		*why_out = "not a certificate";
-	} else {
+	if (read_serial(der, &serial))
 		code = certificate_find(store, &serial, &record, err);
-		if (code != ERR_OK)
-			return code;
-		*why_out = why_not_authentic(record, der, now);
-	}
-	if (*why_out != NULL)
-		return err_refuse(err, ERR_UNAUTHENTICATED,
-		    "the client certificate is not accepted");
-	*certificate_out = GIVE(record);
-	return ERR_OK;
+	if (code == ERR_OK)
+		code = certificate_check(record, der, now, why_out, err);
+	if (code == ERR_OK)
+		*certificate_out = GIVE(record);
+	return code;
 }
 
 static void put_revoked(struct batch *batch, const struct certificate *record)

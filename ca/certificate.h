@@ -82,6 +82,11 @@ MUST_CHECK enum err_code certificate_authenticate(struct store *store,
     struct bytes der, int64_t now, struct certificate **certificate_out,
     const char **why_out, struct err *err);
 
+/* The same of a RECORD that was found before, for as long as its row stands; NULL
+ * is accepted by nobody.  Errors: ERR_UNAUTHENTICATED, as there. */
+MUST_CHECK enum err_code certificate_check(const struct certificate *record,
+    struct bytes der, int64_t now, const char **why_out, struct err *err);
+
 /*
  * RECORD is known by the audit log alone: it was issued after the backup from
  * which the store was restored.  It has its status and can be revoked, and there

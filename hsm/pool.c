@@ -14,7 +14,7 @@
 /* A call rather waits so long for a worker that is awake than has another one
  * woken, so that requests and replies share crossings.  An operation of a device
  * across a network takes longer, and then calls are spread. */
-#define PACK_US 300
+#define PACK_US 1000
 
 /* When all workers are killed at once, the second try may go to one that is dead
  * already and not yet known to be; the third waits for a new one. */

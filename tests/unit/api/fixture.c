@@ -150,6 +150,8 @@ static int remove_one(
 
 void fixture_end(struct fixture *fixture)
 {
+	certificate_free(fixture->peer.certificate);
+	identity_free(fixture->peer.identity);
 	app_close(fixture->app);
 	config_free(fixture->config);
 	nftw(fixture->dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
@@ -195,6 +197,7 @@ struct exchange *exchange_make(struct fixture *fixture, const struct ask *ask)
 	const char *query = ask->query == NULL ? "" : ask->query;
 	struct exchange *x = mem_zalloc(sizeof(*x) + strlen(query) + 4);
 	x->app = fixture->app;
+	x->peer = &fixture->peer;
 	x->text = x->target_text;
 	memcpy(x->text, "/a?", 3);
 	memcpy(x->text + 3, query, strlen(query));

@@ -4,12 +4,14 @@
 #ifndef TESTS_UNIT_API_FIXTURE_H
 #define TESTS_UNIT_API_FIXTURE_H
 
+#include "api/peer.h"
 #include "api/exchange.h"
 
 struct fixture {
 	char dir[64];
 	struct config *config;
 	struct app *app;
+	struct peer peer;	/* the connection of every exchange */
 };
 
 /* Makes the instance and opens it; aborts on any error. */

@@ -400,6 +400,51 @@ static void a_look_alike_is_found_and_refused_for_its_octets(void **state)
 	exchange_done(x);
 }
 
+/* What a connection keeps of its caller is good while the rows are as they were. */
+static void a_kept_caller_is_nobody_once_the_certificate_is_revoked(
+    void **state)
+{
+	OWNED(certificate) shown = mem_zalloc(sizeof(*shown));
+	struct credentials credentials = present(shown, O, true, VALID);
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		struct exchange *x = make_request(0, OWN);
+		assert_ok(authn_identify(x, &credentials, &err));
+		assert_string_equal(x->caller.cluster, "mine");
+		authn_keep(x);
+		assert_non_null(fixture.peer.certificate);
+		assert_non_null(fixture.peer.identity);
+		exchange_done(x);
+	}
+	set_state(&shown->serial, CERTIFICATE_REVOKED);
+	struct exchange *x = make_request(0, OWN);
+	assert_int_equal(
+	    authn_identify(x, &credentials, &err), ERR_UNAUTHENTICATED);
+	authn_keep(x);
+	assert_null(fixture.peer.certificate);
+	exchange_done(x);
+	set_state(&shown->serial, CERTIFICATE_VALID);
+}
+
+static void a_kept_caller_is_nobody_once_the_certificate_has_expired(
+    void **state)
+{
+	OWNED(certificate) shown = mem_zalloc(sizeof(*shown));
+	struct credentials credentials = present(shown, A, false, VALID);
+	struct exchange *x = make_request(0, OWN);
+	(void)state;
+	assert_ok(authn_identify(x, &credentials, &err));
+	const int64_t not_after = x->certificate->not_after;
+	authn_keep(x);
+	exchange_done(x);
+	clock_freeze(not_after + 1);
+	x = make_request(0, OWN);
+	assert_int_equal(
+	    authn_identify(x, &credentials, &err), ERR_UNAUTHENTICATED);
+	exchange_done(x);
+	clock_thaw();
+}
+
 /* ---- By token and code ---- */
 
 static const char *const prefixes[] = {"sgt_", "sgc_", "sgk_"};
@@ -562,6 +607,10 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(
 		each_certificate_may_on_each_route_what_the_matrix_says),
+	    cmocka_unit_test(
+		a_kept_caller_is_nobody_once_the_certificate_is_revoked),
+	    cmocka_unit_test(
+		a_kept_caller_is_nobody_once_the_certificate_has_expired),
 	    cmocka_unit_test(a_look_alike_is_found_and_refused_for_its_octets),
 	    cmocka_unit_test(
 		each_token_and_code_may_on_each_route_what_the_matrix_says),

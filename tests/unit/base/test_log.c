@@ -255,6 +255,59 @@ static void log_lines_of_threads_do_not_mix(void **state)
 
 #define LOG_TEST(test) cmocka_unit_test_setup_teardown(test, open_log, close_log)
 
+static size_t lines_in(const char *text)
+{
+	size_t count = 0;
+
+	for (; (text = strchr(text, '\n')) != NULL; text++)
+		count++;
+	return count;
+}
+
+static void log_gathers_lines_until_a_warning_or_the_word(void **state)
+{
+	struct log_gathered gathered = {0};
+	char text[8192];
+
+	(void)state;
+	log_gather(&gathered);
+	LOG(INFO, "one");
+	LOG(INFO, "two");
+	assert_int_equal(drain(text, sizeof(text)), 0);
+	log_write_gathered();
+	drain(text, sizeof(text));
+	assert_int_equal(lines_in(text), 2);
+	assert_true(strstr(text, "one") < strstr(text, "two"));
+	LOG(INFO, "three");
+	LOG(WARN, "four");
+	drain(text, sizeof(text));
+	assert_int_equal(lines_in(text), 2);
+	LOG(INFO, "five");
+	log_gather(NULL);
+	LOG(INFO, "six");
+	drain(text, sizeof(text));
+	assert_int_equal(lines_in(text), 2);
+}
+
+/* A pipe takes so much whole, whoever else writes. */
+static void log_gathers_no_more_than_one_write_takes(void **state)
+{
+	struct log_gathered gathered = {0};
+	char text[8192], word[1000];
+
+	(void)state;
+	memset(word, 'a', sizeof(word) - 1);
+	word[sizeof(word) - 1] = '\0';
+	log_gather(&gathered);
+	for (int i = 0; i < 4; i++)
+		LOG(INFO, word);
+	drain(text, sizeof(text));
+	assert_int_equal(lines_in(text), 3);
+	log_gather(NULL);
+	drain(text, sizeof(text));
+	assert_int_equal(lines_in(text), 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -267,6 +320,8 @@ int main(void)
 	    LOG_TEST(log_err_tells_code_texts_and_place),
 	    LOG_TEST(log_leaves_errno_alone),
 	    LOG_TEST(log_lines_of_threads_do_not_mix),
+	    LOG_TEST(log_gathers_lines_until_a_warning_or_the_word),
+	    LOG_TEST(log_gathers_no_more_than_one_write_takes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
