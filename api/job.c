@@ -88,9 +88,8 @@ static void count_ended(struct jobs *jobs, unsigned count)
 		pthread_cond_broadcast(&jobs->idle);
 }
 
-static void run(struct job *job)
+static void run(struct job *job, bool expired)
 {
-	bool expired = job->deadline_ms <= clock_mono_ms();
 	if (expired)
 		atomic_fetch_add_explicit(
 		    &job->jobs->expired, 1, memory_order_relaxed);
@@ -121,7 +120,7 @@ static void run_job(void *arg)
 {
 	struct job *job = arg;
 	struct lane *lane = job->lane;
-	run(job);
+	run(job, job->deadline_ms <= clock_mono_ms());
 	bool first = lane->ran == NULL;
 	job->next = lane->ran;
 	lane->ran = job;
@@ -313,7 +312,7 @@ static void expire_one(struct jobs *jobs)
 {
 	struct job *job = take(jobs);
 	unlock_and_wake(jobs);
-	run(job);
+	run(job, true);
 	job->end(job);
 	pthread_mutex_lock(&jobs->lock);
 	count_ended(jobs, 1);

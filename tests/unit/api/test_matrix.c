@@ -400,6 +400,15 @@ static void a_look_alike_is_found_and_refused_for_its_octets(void **state)
 	exchange_done(x);
 }
 
+/* Makes the valid operator of cluster "mine" what one of CREDENTIAL is. */
+static void make_operator(enum credential credential)
+{
+	OWNED(batch) batch = batch_new();
+	const struct serial serial = serial_of(O, true, VALID);
+	put_certificate(batch, &serial, O, "mine", credential);
+	assert_ok(store_commit(fixture.app->store, batch, &err));
+}
+
 /* What a connection keeps of its caller is good while the rows are as they were. */
 static void a_kept_caller_is_nobody_once_the_certificate_is_revoked(
     void **state)
@@ -416,14 +425,14 @@ static void a_kept_caller_is_nobody_once_the_certificate_is_revoked(
 		assert_non_null(fixture.peer.identity);
 		exchange_done(x);
 	}
-	set_state(&shown->serial, CERTIFICATE_REVOKED);
+	make_operator(REVOKED);
 	struct exchange *x = make_request(0, OWN);
 	assert_int_equal(
 	    authn_identify(x, &credentials, &err), ERR_UNAUTHENTICATED);
 	authn_keep(x);
 	assert_null(fixture.peer.certificate);
 	exchange_done(x);
-	set_state(&shown->serial, CERTIFICATE_VALID);
+	make_operator(VALID);
 }
 
 static void a_kept_caller_is_nobody_once_the_certificate_has_expired(
