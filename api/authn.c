@@ -232,8 +232,10 @@ static enum err_code authenticate(
     struct exchange *x, struct bytes der, const char **why_out, struct err *err)
 {
 	OWNED(certificate) known = GIVE(x->peer->certificate);
+	bool same = known != NULL &&
+	    bytes_equal(der, BYTES(known->der, known->der_len));
 	enum err_code code =
-	    known == NULL ? ERR_CONFLICT : certificate_unchanged(x, known, err);
+	    same ? certificate_unchanged(x, known, err) : ERR_CONFLICT;
 	if (code == ERR_CONFLICT)
 		return certificate_authenticate(x->app->store, der,
 		    clock_now(), &x->certificate, why_out, err);

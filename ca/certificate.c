@@ -315,14 +315,17 @@ static const char *why_not_authentic(
 	return NULL;
 }
 
+static enum err_code refuse_presented(struct err *err)
+{
+	return err_refuse(err, ERR_UNAUTHENTICATED,
+	    "the client certificate is not accepted");
+}
+
 enum err_code certificate_check(const struct certificate *record,
     struct bytes der, int64_t now, const char **why_out, struct err *err)
 {
 	*why_out = why_not_authentic(record, der, now);
-	if (*why_out == NULL)
-		return ERR_OK;
-	return err_refuse(err, ERR_UNAUTHENTICATED,
-	    "the client certificate is not accepted");
+	return *why_out == NULL ? ERR_OK : refuse_presented(err);
 }
 
 enum err_code certificate_authenticate(struct store *store,
@@ -331,11 +334,14 @@ enum err_code certificate_authenticate(struct store *store,
 {
 	OWNED(certificate) record = NULL;
 	struct serial serial;
-	enum err_code code = ERR_OK;
+	enum err_code code;
 
 	*why_out = NULL;
-	if (read_serial(der, &serial))
-		code = certificate_find(store, &serial, &record, err);
+	if (!read_serial(der, &serial)) {
+		*why_out = "not a certificate";
+		return refuse_presented(err);
+	}
+	code = certificate_find(store, &serial, &record, err);
 	if (code == ERR_OK)
 		code = certificate_check(record, der, now, why_out, err);
 	if (code == ERR_OK)
