@@ -23,6 +23,7 @@
 #define SECRET_HEAP ((size_t)64 * 1024)
 #define RETRY_FIRST 5 /* seconds */
 #define RETRY_MOST 900
+#define PAUSE_MOST 3600 /* that a server may ask for */
 #define SPREAD_MOST 3600
 #define STILL_VALID "not renewed yet; the certificate held is still valid"
 #define SLEEP_MOST 3600 /* a clock that jumps is noticed within this */
@@ -179,12 +180,19 @@ static bool can_wait(const json_t *state, enum err_code code)
 /* How ensure is called: by a timer, or again and again by ourselves. */
 enum way { ONCE, STAYING };
 
-static enum err_code renew(const struct options *options, json_t *state,
-    enum way way, bool *changed, struct err *err)
-{
-	enum err_code code = node_renew(options_get(options, "out"), state, err);
+/* What came of one look. */
+struct outcome {
+	bool changed;
+	int64_t pause; /* seconds that the server asked for; 0: none */
+};
 
-	*changed = code == ERR_OK;
+static enum err_code renew(const struct options *options, json_t *state,
+    enum way way, struct outcome *outcome, struct err *err)
+{
+	enum err_code code = node_renew(
+	    options_get(options, "out"), state, &outcome->pause, err);
+
+	outcome->changed = code == ERR_OK;
 	if (options_has(options, "force") || !can_wait(state, code))
 		return code;
 	if (way == STAYING)
@@ -219,18 +227,18 @@ static void advise(
 
 /* Renews when due, and runs what is owed. */
 static enum err_code ensure(const struct options *options, enum way way,
-    json_t **state_out, bool *changed, struct err *err)
+    json_t **state_out, struct outcome *outcome, struct err *err)
 {
 	OWNED_JSON(state) = NULL;
 	enum err_code code;
 
-	*changed = false;
+	*outcome = (struct outcome){0};
 	if ((code = outdir_read_state(
 		 options_get(options, "out"), &state, err)) != ERR_OK)
 		return code;
 	if (clock_now() >= due_time(state, way == STAYING) ||
 	    options_has(options, "force"))
-		code = renew(options, state, way, changed, err);
+		code = renew(options, state, way, outcome, err);
 	if (code == ERR_OK)
 		code = reload(options, state, err);
 	if (code == ERR_OK)
@@ -244,11 +252,11 @@ static int ensure_run(const struct options *options)
 {
 	OWNED_JSON(state) = NULL;
 	struct err err = {0};
-	bool changed;
+	struct outcome outcome;
 
-	if (ensure(options, ONCE, &state, &changed, &err) != ERR_OK)
+	if (ensure(options, ONCE, &state, &outcome, &err) != ERR_OK)
 		return fail(options, &err);
-	return report(options, state, changed);
+	return report(options, state, outcome.changed);
 }
 
 static const struct option_spec run_options[] = {OUT, RELOAD, {0}};
@@ -281,6 +289,17 @@ static int64_t jitter(int64_t most)
 	return (int64_t)(drawn % (uint32_t)(most + 1));
 }
 
+/* Seconds until the next try: never sooner than the server asked, within bounds,
+ * and not at one moment with all whom it asked the same. */
+static int64_t until_retry(int64_t retry, int64_t pause)
+{
+	if (pause > PAUSE_MOST)
+		pause = PAUSE_MOST;
+	if (retry < pause)
+		retry = pause;
+	return retry + jitter(retry / 2);
+}
+
 /* Seconds until the next look. */
 static int64_t until_due(const json_t *state)
 {
@@ -298,12 +317,12 @@ static int loop(const struct options *options, const sigset_t *while_asleep)
 	while (!stopping) {
 		OWNED_JSON(state) = NULL;
 		struct err err = {0};
-		bool changed = false;
+		struct outcome outcome;
 		enum err_code code =
-		    ensure(options, STAYING, &state, &changed, &err);
+		    ensure(options, STAYING, &state, &outcome, &err);
 		if (code == ERR_CONFIG)
 			return fail(options, &err);
-		if (code == ERR_OK && changed)
+		if (code == ERR_OK && outcome.changed)
 			LOG(INFO, "certificate renewed",
 			    LOG_STR("serial", json_string_value(json_object_get(
 						  state, "serial"))));
@@ -316,7 +335,9 @@ static int loop(const struct options *options, const sigset_t *while_asleep)
 		}
 		if (code != ERR_OK)
 			log_err(LOG_ERROR, "not renewed, trying again", &err);
-		sleep_for(retry + jitter(retry / 2), while_asleep);
+		int64_t wait = until_retry(retry, outcome.pause);
+		LOG(INFO, "waiting", LOG_NUM("seconds", wait));
+		sleep_for(wait, while_asleep);
 		retry = retry * 2 < RETRY_MOST ? retry * 2 : RETRY_MOST;
 	}
 	sd_notify(0, "STOPPING=1");

@@ -13,6 +13,8 @@
 #include "base/text.h"
 
 #define HTTP_ACCEPTED 202	/* RFC 9110 15.3.3 */
+#define HTTP_TOO_MANY 429	/* RFC 6585 4 */
+#define HTTP_UNAVAILABLE 503	/* RFC 9110 15.6.4 */
 #define ANSWER_MAX ((size_t)16 * 1024 * 1024)
 #define ANSWER_USUAL ((size_t)16 * 1024)
 #define PAGES_MAX 10000
@@ -23,6 +25,7 @@ struct client {
 	CURL *curl;
 	char *base; /* URL without a trailing slash */
 	struct curl_slist *headers; /* sent with every call */
+	int64_t retry_after; /* of the last answer */
 	char error[CURL_ERROR_SIZE];
 };
 
@@ -238,6 +241,23 @@ static enum err_code awaiting(const json_t *approval, struct err *err)
 	    until == NULL ? "it expires" : err_quote_str(until));
 }
 
+/* libcurl reads both forms, seconds and a date. */
+static int64_t retry_after_of(CURL *curl, long status)
+{
+	curl_off_t seconds = 0;
+
+	if ((status != HTTP_TOO_MANY && status != HTTP_UNAVAILABLE) ||
+	    curl_easy_getinfo(curl, CURLINFO_RETRY_AFTER, &seconds) !=
+		CURLE_OK || seconds < 0)
+		return 0;
+	return (int64_t)seconds;
+}
+
+int64_t client_retry_after(const struct client *client)
+{
+	return client->retry_after;
+}
+
 /* Sends, and leaves status and body. */
 static enum err_code exchange(struct client *client, const char *method,
     const char *path, const struct buf *body, struct answer *answer,
@@ -247,6 +267,7 @@ static enum err_code exchange(struct client *client, const char *method,
 	CURL *curl = client->curl;
 
 	client->error[0] = '\0';
+	client->retry_after = 0;
 	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, method);
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, client->headers);
@@ -267,6 +288,7 @@ static enum err_code exchange(struct client *client, const char *method,
 	if (result != CURLE_OK)
 		return curl_failed(client, result, err);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, status_out);
+	client->retry_after = retry_after_of(curl, *status_out);
 	return ERR_OK;
 }
 

@@ -35,6 +35,10 @@ DEFINE_CLEANUP(client, client_close)
 MUST_CHECK enum err_code client_call(struct client *client, const char *method,
     const char *path, const json_t *body, json_t **answer_out, struct err *err);
 
+/* Seconds that the last answer wants waited before the same is asked again
+ * (Retry-After of a 429 or 503, RFC 9110 10.2.3); 0: not said. */
+int64_t client_retry_after(const struct client *client);
+
 /* Follows "next" from page to page; *items_out is the array of all items. */
 MUST_CHECK enum err_code client_list(struct client *client, const char *path,
     json_t **items_out, struct err *err);

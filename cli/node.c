@@ -275,7 +275,8 @@ static enum err_code request_next(struct client *client, const char *dir,
 	return accept(dir, answer, key, state, err);
 }
 
-enum err_code node_renew(const char *dir, json_t *state, struct err *err)
+enum err_code node_renew(
+    const char *dir, json_t *state, int64_t *pause_out, struct err *err)
 {
 	OWNED_STR(ca) = fs_join(dir, "ca.pem");
 	OWNED_STR(cert) = fs_join(dir, "fullchain.pem");
@@ -284,6 +285,7 @@ enum err_code node_renew(const char *dir, json_t *state, struct err *err)
 	OWNED(client) client = NULL;
 	enum err_code code;
 
+	*pause_out = 0;
 	if (text_of(state, "url") == NULL ||
 	    text_of(state, "cluster") == NULL ||
 	    text_of(state, "key_type") == NULL)
@@ -298,5 +300,7 @@ enum err_code node_renew(const char *dir, json_t *state, struct err *err)
 		 dir, text_of(state, "key_type"), &key, err)) != ERR_OK ||
 	    (code = client_open(&options, &client, err)) != ERR_OK)
 		return code;
-	return request_next(client, dir, key, state, err);
+	code = request_next(client, dir, key, state, err);
+	*pause_out = client_retry_after(client);
+	return code;
 }

@@ -27,9 +27,11 @@ MUST_CHECK enum err_code node_enroll(const struct node_order *order,
 
 /*
  * Renews with a new key and the certificate held.  Changes STATE, whose
- * "reload" then says that the database has not been told yet.
+ * "reload" then says that the database has not been told yet.  *pause_out is
+ * how many seconds a server that refused wants to be left alone; 0: not said.
  */
-MUST_CHECK enum err_code node_renew(const char *dir, json_t *state, struct err *err);
+MUST_CHECK enum err_code node_renew(const char *dir, json_t *state,
+    int64_t *pause_out, struct err *err);
 
 /* Seconds of the times in STATE ("renew_after", "not_after"); 0 when absent. */
 int64_t node_time(const json_t *state, const char *field);

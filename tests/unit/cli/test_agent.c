@@ -3,9 +3,11 @@
 #include "tests/unit/cli/harness.h"
 
 #include <openssl/pem.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -24,7 +26,8 @@ enum play {
 	NO_CHAIN,
 	REFUSING,
 	UNKNOWING,
-	BUSY
+	BUSY,
+	LIMITING
 };
 
 struct scene {
@@ -33,6 +36,8 @@ struct scene {
 	struct server *server;
 	atomic_int play;
 	atomic_int renew_in, end_in; /* seconds from now */
+	atomic_int retry_after; /* 0: not said */
+	char header[64]; /* the server's */
 	atomic_uint issued;
 	char *first_csr, *last_csr, *last_target;
 };
@@ -44,6 +49,15 @@ static void refuse(struct reply *reply, int status, const char *slug)
 	buf_printf(&reply->body,
 	    "{\"code\":\"%s\",\"detail\":\"as played\",\"request_id\":\"1\"}",
 	    slug);
+}
+
+static void put_off(struct scene *scene, struct reply *reply)
+{
+	if (scene->retry_after == 0)
+		return;
+	snprintf(scene->header, sizeof(scene->header), "Retry-After: %d\r\n",
+	    (int)scene->retry_after);
+	reply->header = scene->header;
 }
 
 static void give(struct scene *scene, const struct request *request,
@@ -91,6 +105,7 @@ static void serve_agent(
 
 	free(scene->last_target);
 	scene->last_target = mem_strdup(request->target);
+	put_off(scene, reply);
 	if (strcmp(request->target, "GET /api/v1/roots") == 0) {
 		OWNED_STR(root) = authority_pem(scene->authority.root);
 		OWNED_JSON(roots) = json_pack(
@@ -105,6 +120,8 @@ static void serve_agent(
 		refuse(reply, 401, "unauthenticated");
 	else if (play == BUSY)
 		refuse(reply, 503, "overloaded");
+	else if (play == LIMITING)
+		refuse(reply, 429, "rate-limited");
 	else
 		give(scene, request, reply, play);
 }
@@ -380,6 +397,61 @@ static void ensure_tells_what_to_do_when_the_certificate_is_not_accepted(
 	assert_lacks(policy_errors, "was revoked");
 }
 
+/* Starts an agent that stays, and ends it once it says how long it waits. */
+static long wait_of_staying_agent(struct scene *scene)
+{
+	const char *argv[] = {AGENT, "run", "--out", scene->out, NULL};
+	char line[8192];
+	const char *told = NULL;
+	int ends[2], status = 0;
+
+	assert_int_equal(pipe(ends), 0);
+	pid_t child = fork();
+	if (child == 0) {
+		dup2(ends[1], STDERR_FILENO);
+		execv(argv[0], (char *const *)(uintptr_t)argv);
+		_exit(126);
+	}
+	close(ends[1]);
+	FILE *log = fdopen(ends[0], "r");
+	while (told == NULL && fgets(line, sizeof(line), log) != NULL)
+		if (strstr(line, "\"waiting\"") != NULL)
+			told = strstr(line, "\"seconds\":");
+	kill(child, SIGTERM);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	fclose(log);
+	assert_non_null(told);
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	return strtol(told + strlen("\"seconds\":"), NULL, 10);
+}
+
+static void agent_that_stays_comes_back_when_the_server_said(void **state)
+{
+	static const struct {
+		int play, retry_after;
+		long least, most;
+	} cases[] = {
+	    {BUSY, 0, 5, 7},	       /* its own first pause */
+	    {BUSY, 1, 5, 7},	       /* never less than that */
+	    {BUSY, 100, 100, 150},
+	    {LIMITING, 1200, 1200, 1800},
+	    {LIMITING, 1000000, 3600, 5400}, /* nor for ever */
+	    {REFUSING, 100, 5, 7},     /* no answer that puts off */
+	};
+	struct scene *scene = *state;
+
+	scene->renew_in = -1000;
+	assert_int_equal(enroll(scene, NULL, NULL, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		scene->play = cases[i].play;
+		scene->retry_after = cases[i].retry_after;
+		long wait = wait_of_staying_agent(scene);
+		if (wait < cases[i].least || wait > cases[i].most)
+			fail_msg("case %zu: waits %ld", i, wait);
+	}
+}
+
 static void ensure_without_an_enrolment_is_not_configured(void **state)
 {
 	struct scene *scene = *state;
@@ -438,6 +510,7 @@ int main(void)
 	    SCENE(ensure_is_temporary_failure_once_the_certificate_ended),
 	    SCENE(
 		ensure_tells_what_to_do_when_the_certificate_is_not_accepted),
+	    SCENE(agent_that_stays_comes_back_when_the_server_said),
 	    SCENE(ensure_without_an_enrolment_is_not_configured),
 	    SCENE(reload_that_fails_is_run_again_until_it_succeeds),
 	    cmocka_unit_test(reload_that_hangs_is_ended),
