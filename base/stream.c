@@ -101,14 +101,15 @@ enum err_code stream_open(struct stream *stream, struct bytes sealed,
 		    (unsigned long long)stream->next);
 	size_t content = sealed.len - STREAM_TAG;
 	memcpy(tag, sealed.data + content, STREAM_TAG);
+	/* All that can fail of itself comes before there is any of it. */
 	if (!begin(stream, last, false) ||
-	    (content > 0 && EVP_DecryptUpdate(context, out, &len, sealed.data,
-				(int)content) != 1) ||
 	    EVP_CIPHER_CTX_ctrl(
 		context, EVP_CTRL_AEAD_SET_TAG, STREAM_TAG, tag) != 1)
 		return err_fail_crypto(err, "opening a chunk");
-	if (EVP_DecryptFinal_ex(context, none, &len) != 1) {
-		memset(out, 0, content);
+	if ((content > 0 && EVP_DecryptUpdate(context, out, &len, sealed.data,
+				(int)content) != 1) ||
+	    EVP_DecryptFinal_ex(context, none, &len) != 1) {
+		OPENSSL_cleanse(out, content);
 		return err_fail(err, ERR_CORRUPT, "chunk %llu does not open",
 		    (unsigned long long)stream->next);
 	}

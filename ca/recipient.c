@@ -99,6 +99,26 @@ static enum err_code check_usage(X509 *certificate, struct err *err)
 	    rsa ? "keyEncipherment" : "keyAgreement");
 }
 
+/* The envelope names its recipients by issuer and serial (RFC 5652 6.2.1): of two
+ * that share these, one could never open it. */
+static enum err_code check_new(const struct recipients *recipients,
+    const X509 *certificate, struct err *err)
+{
+	for (size_t i = 0; i < recipients->count; i++) {
+		const X509 *other = recipients->all[i];
+
+		if (X509_cmp(other, certificate) == 0)
+			return err_refuse(
+			    err, ERR_EXISTS, "the recipient is named twice");
+		if (X509_issuer_and_serial_cmp(other, certificate) == 0)
+			return err_refuse(err, ERR_EXISTS,
+			    "another recipient's certificate has the same "
+			    "issuer and serial: only one of them could open "
+			    "the backup.  Have one made anew");
+	}
+	return ERR_OK;
+}
+
 static enum err_code decode(
     struct bytes der, X509 **certificate_out, struct err *err)
 {
@@ -162,10 +182,8 @@ enum err_code recipients_add(struct recipients *recipients, struct bytes pem,
 	    (code = check_usage(certificate, err)) != ERR_OK ||
 	    (code = check_time(certificate, now, err)) != ERR_OK)
 		return code;
-	for (size_t i = 0; i < recipients->count; i++)
-		if (X509_cmp(recipients->all[i], certificate) == 0)
-			return err_refuse(
-			    err, ERR_EXISTS, "the recipient is named twice");
+	if ((code = check_new(recipients, certificate, err)) != ERR_OK)
+		return code;
 	*ends_out = seconds_of(X509_get0_notAfter(certificate));
 	return add(recipients, certificate, buf_bytes(&der), err);
 }

@@ -24,8 +24,8 @@ DEFINE_CLEANUP(recipients, recipients_free)
  * keyEncipherment; EC: keyAgreement; none said: any), and it must be valid at NOW.
  * *ENDS_OUT: when it ends, seconds.  Who issued it is not asked: whoever names it
  * trusts it.
- * Errors: ERR_BAD_KEY, ERR_BAD_FIELD, ERR_EXISTS when it is there already,
- * ERR_TOO_LARGE beyond RECIPIENTS_MAX.
+ * Errors: ERR_BAD_KEY, ERR_BAD_FIELD, ERR_EXISTS when it is there already, or
+ * another of its issuer and serial; ERR_TOO_LARGE beyond RECIPIENTS_MAX.
  */
 MUST_CHECK enum err_code recipients_add(struct recipients *recipients,
     struct bytes pem, int64_t now, int64_t *ends_out, struct err *err);

@@ -264,7 +264,7 @@ static void pouring_end(struct pouring *pouring)
 static enum err_code judge(struct strongbox *box, struct stream *stream,
     struct bytes sealed, bool last, struct err *err)
 {
-	OWNED_BUF(plain);
+	__attribute__((cleanup(buf_wipe))) struct buf plain = BUF_INIT;
 	uint8_t *out = buf_extend(&plain, STREAM_CHUNK);
 	struct err other;
 

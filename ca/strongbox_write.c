@@ -25,7 +25,7 @@ static void writing_end(struct writing *writing)
 	secret_free(writing->file_key);
 	stream_free(writing->stream);
 	EVP_MD_CTX_free(writing->hash);
-	buf_free(&writing->chunk);
+	buf_wipe(&writing->chunk);
 	buf_free(&writing->sealed);
 }
 

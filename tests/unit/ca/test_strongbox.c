@@ -20,12 +20,11 @@
 #include "base/clock.h"
 #include "base/fs.h"
 #include "base/stream.h"
-#include "ca/strongbox.h"
+#include "ca/strongbox_inside.h"
 #include "store/audit.h"
 #include "tests/unit/ca/fixture.h"
 
 #define DAY 86400
-#define MAGIC_SIZE 16
 
 struct person {
 	EVP_PKEY *key;
@@ -414,20 +413,53 @@ static void a_file_that_is_cut_is_refused_wherever_it_ends(void **state)
 	assert_has(err.cause, "is truncated, or was changed, in its last");
 }
 
-/* The last chunk is made a full one, so that what follows has a place. */
+/* The file's header, and a stream of two whole chunks behind it. */
+static void put_two_chunks(struct world *w, struct buf *file)
+{
+	OWNED(strongbox) box = NULL;
+	OWNED(stream) stream = NULL;
+	OWNED_BUF(plain);
+	struct err err = {0};
+
+	assert_int_equal(
+	    open_octets(buf_bytes(&w->file), &box, &err), ERR_OK);
+	assert_int_equal(strongbox_unlock(box, w->person.key, &err), ERR_OK);
+	assert_int_equal(stream_new(box->stream_key, &stream, &err), ERR_OK);
+	memset(buf_extend(&plain, STREAM_CHUNK), 'p', STREAM_CHUNK);
+	buf_put(file, w->file.data, w->stream_at);
+	for (unsigned i = 0; i < 2; i++)
+		assert_int_equal(stream_seal(stream, buf_bytes(&plain), i == 1,
+				     buf_extend(file, STREAM_SEALED), &err),
+		    ERR_OK);
+}
+
 static void what_follows_the_end_is_told(void **state)
 {
 	struct world *w = *state;
 	OWNED_BUF(more);
+	OWNED_BUF(out);
 	struct err err = {0};
 
 	buf_put_bytes(&more, buf_bytes(&w->file));
 	buf_put_u8(&more, 0);
 	assert_broken(w, buf_bytes(&more), more.len);
+	/* Behind a last chunk that is a full one there is a place. */
+	buf_reset(&more);
+	put_two_chunks(w, &more);
+	assert_int_equal(
+	    open_all(buf_bytes(&more), w->person.key, &out, &err), ERR_OK);
+	assert_int_equal(out.len, 2 * STREAM_CHUNK);
+	buf_put_u8(&more, 0);
+	assert_int_equal(
+	    open_all(buf_bytes(&more), w->person.key, NULL, &err),
+	    ERR_CORRUPT);
+	assert_has(err.cause, "was added to: something follows its end");
+	err_clear(&err);
 	buf_put_bytes(&more, BYTES(w->file.data, STREAM_SEALED));
 	assert_int_equal(
 	    open_all(buf_bytes(&more), w->person.key, NULL, &err),
 	    ERR_CORRUPT);
+	assert_has(err.cause, "was added to");
 }
 
 static void chunks_in_another_order_are_refused(void **state)
@@ -663,6 +695,70 @@ static void what_is_not_one_certificate_is_refused(void **state)
 	assert_has(err.detail, "named twice");
 }
 
+/* Both were made by the same script, say: the envelope tells its recipients apart
+ * by nothing else, so that the second one's key would open nothing. */
+static void two_certificates_of_one_name_and_serial_are_refused(void **state)
+{
+	OWNED(recipients) to = recipients_new();
+	struct person one = person_new(ec(), "same", NULL, -DAY, DAY);
+	struct person two = person_new(ec(), "same", NULL, -DAY, DAY);
+	struct person other = person_new(ec(), "other", NULL, -DAY, DAY);
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(add(to, &one, &err), ERR_OK);
+	assert_int_equal(add(to, &two, &err), ERR_EXISTS);
+	assert_has(err.detail, "issuer and serial");
+	assert_int_equal(add(to, &other, &err), ERR_OK);
+	assert_int_equal(recipients_count(to), 2);
+	person_end(&one);
+	person_end(&two);
+	person_end(&other);
+}
+
+static unsigned count_of(struct bytes in, struct bytes what)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i + what.len <= in.len; i++)
+		count += bytes_equal(BYTES(in.data + i, what.len), what);
+	return count;
+}
+
+#define COUNT_OF(blob, oid) \
+	count_of(buf_bytes(blob), BYTES((oid), sizeof(oid) - 1))
+
+/* OpenSSL's defaults are PKCS#1 v1.5 and SHA-1. */
+static void the_file_key_is_sealed_by_the_algorithms_that_are_told(void **state)
+{
+	static const char oaep[] = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07";
+	static const char pkcs1[] = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
+	static const char sha1[] = "\x06\x05\x2b\x0e\x03\x02\x1a";
+	static const char sha256[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01";
+	static const char gcm[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e";
+	static const char wrap[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2d";
+	static const char ecdh[] = "\x06\x06\x2b\x81\x04\x01\x0b\x01";
+	OWNED(recipients) to = recipients_new();
+	OWNED(secret) secret = secret_new(32);
+	PERSON(curve, ec(), NULL);
+	PERSON(rsa, EVP_RSA_gen(2048), NULL);
+	OWNED_BUF(blob);
+	struct err err = {0};
+
+	(void)state;
+	assert_int_equal(add(to, &curve, &err), ERR_OK);
+	assert_int_equal(add(to, &rsa, &err), ERR_OK);
+	assert_int_equal(recipients_seal(to, secret, &blob, &err), ERR_OK);
+	assert_int_equal(COUNT_OF(&blob, gcm), 1);
+	assert_int_equal(COUNT_OF(&blob, ecdh), 1);
+	assert_int_equal(COUNT_OF(&blob, wrap), 1);
+	assert_int_equal(COUNT_OF(&blob, oaep), 1);
+	/* Of OAEP, and of its MGF1. */
+	assert_int_equal(COUNT_OF(&blob, sha256), 2);
+	assert_int_equal(COUNT_OF(&blob, pkcs1), 0);
+	assert_int_equal(COUNT_OF(&blob, sha1), 0);
+}
+
 static void there_are_no_more_recipients_than_the_limit(void **state)
 {
 	OWNED(recipients) to = recipients_new();
@@ -674,8 +770,12 @@ static void there_are_no_more_recipients_than_the_limit(void **state)
 	(void)state;
 	PERSON(last, ec(), NULL);
 	for (size_t i = 0; i + 1 < RECIPIENTS_MAX; i++) {
-		PERSON(another, ec(), NULL);
+		OWNED_STR(name) = mem_printf("another %zu", i);
+		struct person another =
+		    person_new(ec(), name, NULL, -DAY, DAY);
+
 		assert_int_equal(add(to, &another, &err), ERR_OK);
+		person_end(&another);
 	}
 	assert_int_equal(add(to, &last, &err), ERR_OK);
 	PERSON(beyond, ec(), NULL);
@@ -764,6 +864,10 @@ int main(void)
 		a_certificate_that_is_not_valid_now_is_no_recipient),
 	    cmocka_unit_test(a_certificate_for_other_use_is_no_recipient),
 	    cmocka_unit_test(what_is_not_one_certificate_is_refused),
+	    cmocka_unit_test(
+		two_certificates_of_one_name_and_serial_are_refused),
+	    cmocka_unit_test(
+		the_file_key_is_sealed_by_the_algorithms_that_are_told),
 	    cmocka_unit_test(there_are_no_more_recipients_than_the_limit),
 	    cmocka_unit_test(a_key_is_read_with_its_passphrase_alone),
 	};
