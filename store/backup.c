@@ -209,10 +209,12 @@ enum err_code store_move(const char *from, const char *dir, struct err *err)
 		code = move_data(from, dir, err);
 	if (code == ERR_OK && made)
 		code = fs_sync_dir(parent, err);
-	if (code == ERR_OK)
+	if (code == ERR_OK) {
 		store_remove(from);
-	else if (made)
+	} else if (made) {
+		remove_file(dir, FOLDER_WRITER);
 		(void)rmdir(dir);
+	}
 	return code;
 }
 

@@ -376,6 +376,16 @@ static void a_store_moves_whole_and_only_where_none_is(void **state)
 	assert_int_equal(fixture_open(f, 0), ERR_OK);
 }
 
+static void a_move_that_fails_leaves_no_folder(void **state)
+{
+	struct fixture *f = *state;
+	OWNED_STR(none) = fixture_path(f, "none");
+	OWNED_STR(moved) = fixture_path(f, "moved");
+
+	assert_int_equal(store_move(none, moved, &f->err), ERR_IO);
+	assert_false(fs_exists(moved));
+}
+
 static void a_folder_that_a_server_has_is_not_vacant(void **state)
 {
 	struct fixture *f = *state;
@@ -733,6 +743,7 @@ int main(void)
 	    TEST(restoring_from_nothing_is_not_found),
 	    TEST(restoring_from_a_cut_backup_is_refused),
 	    TEST(a_store_moves_whole_and_only_where_none_is),
+	    TEST(a_move_that_fails_leaves_no_folder),
 	    TEST(a_folder_that_a_server_has_is_not_vacant),
 	    TEST(an_entry_told_again_is_the_one_that_it_was),
 	    TEST(restoring_from_something_else_is_refused),
