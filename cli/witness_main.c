@@ -5,6 +5,8 @@
  * no HTTP client, no resolver and no second TLS library (base/tell.h).  Ends with
  * it.  CA is "-" where URL is plain HTTP.
  */
+#include "config.h"
+
 #include <curl/curl.h>
 #include <errno.h>
 #include <signal.h>
@@ -12,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/sandbox.h"
@@ -192,13 +195,26 @@ static bool serve_one(CURL *curl, char error[CURL_ERROR_SIZE])
 	       (ssize_t)sizeof(answer);
 }
 
+static const char help[] =
+    "signet-witness URL CA [CERTIFICATE KEY]\n\n"
+    "Started by signetd for each HTTP endpoint that witnesses its audit log.\n";
+
+static int say_what_it_is(const char *option)
+{
+	if (strcmp(option, "--version") == 0)
+		return printf("signet-witness %s\n", PACKAGE_VERSION) < 0;
+	fputs(help, strcmp(option, "--help") == 0 ? stdout : stderr);
+	return strcmp(option, "--help") == 0 ? 0 : 2;
+}
+
 int main(int argc, char **argv)
 {
 	char error[CURL_ERROR_SIZE] = "";
 	struct err err = {0};
 
+	fs_open_standard();
 	if (argc != 3 && argc != 5)
-		return 2;
+		return say_what_it_is(argc == 2 ? argv[1] : "");
 	signal(SIGPIPE, SIG_IGN);
 	log_open(STDERR_FILENO, "signet-witness", LOG_INFO);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)

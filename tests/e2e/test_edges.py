@@ -156,8 +156,8 @@ def test_a_reload_names_what_needs_a_restart(shared, admin):
     before = shared.config.read_text()
     try:
         shared.config.write_text(
-            before + "repeat_window: 11m\nlimits:\n  queue: 77\n"
-            "log:\n  level: debug\n")
+            before.replace("\nlimits:\n", "\nlimits:\n  queue: 77\n") +
+            "repeat_window: 11m\nlog:\n  level: debug\n")
         shared.server.send_signal(signal.SIGHUP)
         wait_until(told, "word of the changed settings")
     finally:

@@ -14,7 +14,8 @@ TREE = FOLDER / "tree"
 SERVER, AGENT = TREE / "signet", TREE / "signet-agent"
 PROGRAMS = {
     SERVER: ["usr/bin/signet", "usr/sbin/signetd",
-             "usr/libexec/signet/signet-hsm"],
+             "usr/libexec/signet/signet-hsm",
+             "usr/libexec/signet/signet-witness"],
     AGENT: ["usr/bin/signet-agent"],
 }
 PLAIN = {
@@ -28,6 +29,7 @@ PLAIN = {
              "usr/share/man/man5/signet-policy.5.gz",
              "usr/share/man/man5/signet.yaml.5.gz",
              "usr/share/man/man8/signet-hsm.8.gz",
+             "usr/share/man/man8/signet-witness.8.gz",
              "usr/share/man/man8/signetd.8.gz",
              "usr/share/signet/policies/approvals.yaml.example",
              "usr/share/signet/policies/etcd.yaml",
