@@ -204,6 +204,7 @@ void app_close(struct app *app)
 	policy_set_free(app->policies);
 	pthread_mutex_destroy(&app->policies_lock);
 	buf_free(&app->prune_cursor);
+	buf_free(&app->prune_identities_cursor);
 	free_limits(&app->limits);
 	free_configs(app);
 	free(app->instance);

@@ -63,7 +63,7 @@ struct app {
 	atomic_bool hsm_answers;
 
 	/* Of the thread of maintenance alone: where pruning goes on. */
-	struct buf prune_cursor;
+	struct buf prune_cursor, prune_identities_cursor;
 
 	/* Under policies_lock. */
 	pthread_mutex_t policies_lock;

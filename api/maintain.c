@@ -86,18 +86,32 @@ static enum err_code add_tls_names(struct app *app, struct err *err)
 	return ERR_OK;
 }
 
+typedef enum err_code pruner(
+    struct ca *ca, struct buf *cursor, struct err *err);
+
 /* What came again meanwhile is met on the next round. */
-static enum err_code prune(struct app *app, struct err *err)
+static enum err_code prune_by(struct app *app, pruner *prune_page,
+    struct buf *cursor, struct err *err)
 {
 	enum err_code code;
 	unsigned pages = 0;
 	do {
-		code = ca_prune(app->ca, &app->prune_cursor, err);
+		code = prune_page(app->ca, cursor, err);
 		if (code == ERR_CONFLICT)
 			code = ERR_OK;
-	} while (code == ERR_OK && app->prune_cursor.len > 0 &&
-	    ++pages < PRUNE_PAGES);
+	} while (code == ERR_OK && cursor->len > 0 && ++pages < PRUNE_PAGES);
 	return code;
+}
+
+static enum err_code prune(struct app *app, struct err *err)
+{
+	return prune_by(app, ca_prune, &app->prune_cursor, err);
+}
+
+static enum err_code prune_identities(struct app *app, struct err *err)
+{
+	return prune_by(
+	    app, ca_prune_identities, &app->prune_identities_cursor, err);
 }
 
 #define CLUSTER_PAGE 100
@@ -184,6 +198,8 @@ static void *maintain(void *arg)
 	    {"TLS certificate lacks names of tls.names", add_tls_names, NEVER,
 		900000, false, 0},
 	    {"old requests not pruned", prune, 10000, 60000, false, 0},
+	    {"ended certificates of identities not pruned",
+		prune_identities, 60000, 60000, false, 0},
 	    {"store not checked", check_store, 60000, 60000, false, 0},
 	    {"approvals not ended", approvals_maintain, 60000, 60000, false,
 		0},

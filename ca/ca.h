@@ -99,6 +99,10 @@ MUST_CHECK enum err_code ca_issue(struct ca *ca, const struct issue_order *order
  */
 MUST_CHECK enum err_code ca_prune(
     struct ca *ca, struct buf *cursor, struct err *err);
+/* In the same way what an identity's list of certificates holds of those that
+ * ended more than a day ago. */
+MUST_CHECK enum err_code ca_prune_identities(
+    struct ca *ca, struct buf *cursor, struct err *err);
 
 /* RFC 5280 5.3.1 by name ("keyCompromise", …); false: unknown or not to be
  * used ("removeFromCRL", "certificateHold" until it is supported). */

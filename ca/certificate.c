@@ -400,10 +400,25 @@ static void put_indexes(struct batch *batch, const struct certificate *record)
 	    buf_bytes(&value));
 	if (!has_identity(record))
 		return;
+	/* That one is read whole: it holds what may be valid and no more. */
 	key_add_octets(&by_identity, BYTES_OF(record->identity));
 	key_add_octets(&by_identity, serial_bytes(&record->serial));
-	batch_put(batch, TABLE_CERTS_BY_IDENTITY, key_bytes(&by_identity),
-	    buf_bytes(&value));
+	if (record->state == CERTIFICATE_VALID)
+		batch_put(batch, TABLE_CERTS_BY_IDENTITY,
+		    key_bytes(&by_identity), buf_bytes(&value));
+	else if (record->revision != 0)
+		batch_delete(batch, TABLE_CERTS_BY_IDENTITY,
+		    key_bytes(&by_identity));
+}
+
+bool certificate_index_end(struct bytes row, int64_t *not_after_out)
+{
+	struct reader in = reader_over(row);
+	uint8_t version = reader_u8(&in);
+
+	(void)reader_u8(&in);	/* its state */
+	*not_after_out = reader_i64(&in);
+	return reader_done(&in) && version == INDEX_VERSION;
 }
 
 static void put_record(struct batch *batch, enum table table,

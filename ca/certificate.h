@@ -108,6 +108,10 @@ MUST_CHECK enum err_code certificate_get_of(struct store *store,
     const char *cluster, const struct serial *serial,
     struct certificate **certificate_out, struct err *err);
 
+/* When the certificate of an index row ends; false: ROW is none. */
+MUST_CHECK bool certificate_index_end(
+    struct bytes row, int64_t *not_after_out);
+
 #define IDENTITY_CERTIFICATES_MAX 32
 /* The certificates of an identity that are valid now, oldest first, at most MAX
  * and IDENTITY_CERTIFICATES_MAX; those of before they were recorded excepted.

@@ -5,12 +5,22 @@
 #include "base/clock.h"
 
 #define PAGE_ROWS 1024		/* rows looked at in one call */
-#define DIGEST_OCTETS 32
 /* A row is kept so much longer than the window: a request may have waited. */
-#define MARGIN 3600		/* seconds */
+#define REQUEST_MARGIN 3600	/* seconds */
+/* And so much longer than the certificate, lest a clock that was ahead and is set
+ * right leaves a valid one unknown to its identity's revocation. */
+#define IDENTITY_MARGIN 86400	/* seconds */
+
+/* Rows of TABLE that tell a time before BEFORE. */
+struct pruning {
+	struct store *store;
+	enum table table;
+	bool (*is_old)(struct bytes row, int64_t before);
+	int64_t before;
+};
 
 /* The last serial that a request was given tells when that was. */
-static bool is_old(struct bytes row, int64_t before)
+static bool is_old_request(struct bytes row, int64_t before)
 {
 	struct serial serial;
 	int64_t drawn;
@@ -21,15 +31,22 @@ static bool is_old(struct bytes row, int64_t before)
 	return serial_time(&serial, &drawn) && drawn < before;
 }
 
+static bool has_ended(struct bytes row, int64_t before)
+{
+	int64_t not_after;
+
+	return certificate_index_end(row, &not_after) && not_after < before;
+}
+
 /* Gathers the keys of old rows of one page, and moves CURSOR to its end. */
-static enum err_code find_old(struct store *store, int64_t before,
-    struct buf *cursor, struct buf *keys, struct err *err)
+static enum err_code find_old(const struct pruning *it, struct buf *cursor,
+    struct buf *keys, struct err *err)
 {
 	OWNED(scan) scan = NULL;
 	struct bytes key, row;
 	bool more;
-	enum err_code code = scan_open(store, TABLE_CERTS_BY_REQUEST,
-	    BYTES(NULL, 0), buf_bytes(cursor), &scan, err);
+	enum err_code code = scan_open(it->store, it->table, BYTES(NULL, 0),
+	    buf_bytes(cursor), &scan, err);
 
 	for (int i = 0; code == ERR_OK && i < PAGE_ROWS; i++) {
 		code = scan_next(scan, &key, &row, &more, err);
@@ -39,43 +56,58 @@ static enum err_code find_old(struct store *store, int64_t before,
 		if (!more)
 			return ERR_OK;
 		buf_put_bytes(cursor, key);
-		if (key.len == DIGEST_OCTETS && is_old(row, before))
-			buf_put_bytes(keys, key);
+		if (it->is_old(row, it->before))
+			buf_put_lv(keys, key);
 	}
 	return code;
 }
 
 /* Under its revision: the same request may be answered anew meanwhile. */
-static enum err_code add_delete(struct store *store, struct batch *batch,
-    struct bytes key, int64_t before, struct err *err)
+static enum err_code add_delete(const struct pruning *it, struct batch *batch,
+    struct bytes key, struct err *err)
 {
 	OWNED_BUF(row);
 	uint64_t revision;
 	bool found;
-	enum err_code code = store_find(store, TABLE_CERTS_BY_REQUEST, key,
-	    &row, &revision, &found, err);
+	enum err_code code = store_find(
+	    it->store, it->table, key, &row, &revision, &found, err);
 
-	if (code != ERR_OK || !found || !is_old(buf_bytes(&row), before))
+	if (code != ERR_OK || !found || !it->is_old(buf_bytes(&row), it->before))
 		return code;
-	batch_require_revision(batch, TABLE_CERTS_BY_REQUEST, key, revision);
-	batch_delete(batch, TABLE_CERTS_BY_REQUEST, key);
+	batch_require_revision(batch, it->table, key, revision);
+	batch_delete(batch, it->table, key);
 	return ERR_OK;
+}
+
+static enum err_code prune(
+    const struct pruning *it, struct buf *cursor, struct err *err)
+{
+	OWNED(batch) batch = batch_new();
+	OWNED_BUF(keys);
+	enum err_code code = find_old(it, cursor, &keys, err);
+	struct reader left = reader_over(buf_bytes(&keys));
+
+	while (code == ERR_OK && !reader_done(&left))
+		code = add_delete(it, batch, reader_lv(&left), err);
+	if (code != ERR_OK || batch_is_empty(batch))
+		return code;
+	return store_commit(it->store, batch, err);
 }
 
 enum err_code ca_prune(struct ca *ca, struct buf *cursor, struct err *err)
 {
-	struct store *store = ca_store(ca);
-	int64_t before =
-	    clock_now() - ca_config(ca)->repeat_window - MARGIN;
-	OWNED(batch) batch = batch_new();
-	OWNED_BUF(keys);
-	enum err_code code = find_old(store, before, cursor, &keys, err);
+	const struct pruning requests = {ca_store(ca), TABLE_CERTS_BY_REQUEST,
+	    is_old_request,
+	    clock_now() - ca_config(ca)->repeat_window - REQUEST_MARGIN};
 
-	for (size_t at = 0; code == ERR_OK && at < keys.len;
-	     at += DIGEST_OCTETS)
-		code = add_delete(store, batch,
-		    BYTES(keys.data + at, DIGEST_OCTETS), before, err);
-	if (code != ERR_OK || batch_is_empty(batch))
-		return code;
-	return store_commit(store, batch, err);
+	return prune(&requests, cursor, err);
+}
+
+enum err_code ca_prune_identities(
+    struct ca *ca, struct buf *cursor, struct err *err)
+{
+	const struct pruning ended = {ca_store(ca), TABLE_CERTS_BY_IDENTITY,
+	    has_ended, clock_now() - IDENTITY_MARGIN};
+
+	return prune(&ended, cursor, err);
 }

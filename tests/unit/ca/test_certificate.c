@@ -252,6 +252,33 @@ static void certificates_of_an_identity_are_listed_while_they_are_valid(
 	clock_thaw();
 }
 
+static void a_revoked_certificate_leaves_the_list_of_its_identity(void **state)
+{
+	OWNED(fixture) fixture = fixture_new();
+	OWNED(certificate) record = new_record(1);
+	OWNED(certificate) kept = NULL;
+	struct certificate *page[4];
+	size_t count = 9;
+
+	(void)state;
+	clock_freeze(NOW + 100);
+	memset(record->identity, 0xdd, sizeof(record->identity));
+	commit(fixture, record);
+	assert_int_equal(
+	    fixture_count(fixture, TABLE_CERTS_BY_IDENTITY), 1);
+	assert_int_equal(certificate_get(fixture->store, &record->serial,
+	    &kept, &err), ERR_OK);
+	kept->state = CERTIFICATE_REVOKED;
+	kept->revoked = NOW + 80;
+	commit(fixture, kept);
+	assert_int_equal(
+	    fixture_count(fixture, TABLE_CERTS_BY_IDENTITY), 0);
+	assert_int_equal(certificate_list_identity(fixture->store,
+	    record->identity, page, 4, &count, &err), ERR_OK);
+	assert_int_equal(count, 0);
+	clock_thaw();
+}
+
 static void a_certificate_of_another_cluster_is_not_found(void **state)
 {
 	OWNED(fixture) fixture = fixture_new();
@@ -753,6 +780,7 @@ int main(void)
 	    TEST(a_record_of_an_identity_is_of_format_2),
 	    TEST(a_certificate_is_of_a_cluster_an_identity_or_signet),
 	    TEST(certificates_of_an_identity_are_listed_while_they_are_valid),
+	    TEST(a_revoked_certificate_leaves_the_list_of_its_identity),
 	    TEST(a_certificate_of_another_cluster_is_not_found),
 	    TEST(every_prefix_of_a_record_is_corrupt),
 	    TEST(a_damaged_record_is_corrupt_or_another_record),

@@ -300,6 +300,51 @@ static void pruning_goes_on_where_it_ended(void **state)
 	assert_int_equal(repeat_rows(fixture), others);
 }
 
+/* A certificate of an identity, which ends at NOT_AFTER. */
+static void put_of_identity(
+    struct fixture *fixture, uint8_t n, int64_t not_after)
+{
+	OWNED(fixture_order) order = fixture_order_new("a.example.net");
+	OWNED(certificate) record = NULL;
+	OWNED(batch) batch = batch_new();
+
+	assert_int_equal(issue(fixture, order, &record), ERR_OK);
+	memset(record->serial.octets + 9, n, record->serial.len - 9);
+	memset(record->identity, 0xdd, sizeof(record->identity));
+	record->not_after = not_after;
+	record->revision = 0;
+	certificate_put(batch, record);
+	assert_int_equal(store_commit(fixture->store, batch, &err), ERR_OK);
+}
+
+static void what_an_identity_held_is_pruned_a_day_after_its_end(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED_BUF(cursor);
+	int64_t end = clock_now() + 86400;
+	uint64_t others, all;
+
+	(void)state;
+	others = fixture_count(fixture, TABLE_CERTS_BY_IDENTITY);
+	put_of_identity(fixture, 1, end);
+	put_of_identity(fixture, 2, end + 1);
+	all = fixture_count(fixture, TABLE_CERTIFICATES);
+	clock_freeze(end + 86400);
+	assert_int_equal(
+	    ca_prune_identities(fixture->ca, &cursor, &err), ERR_OK);
+	assert_int_equal(cursor.len, 0);
+	assert_int_equal(fixture_count(fixture, TABLE_CERTS_BY_IDENTITY),
+	    others + 2);
+	clock_freeze(end + 86401);
+	assert_int_equal(
+	    ca_prune_identities(fixture->ca, &cursor, &err), ERR_OK);
+	assert_int_equal(fixture_count(fixture, TABLE_CERTS_BY_IDENTITY),
+	    others + 1);
+	/* The certificates themselves stay. */
+	assert_int_equal(fixture_count(fixture, TABLE_CERTIFICATES), all);
+	clock_thaw();
+}
+
 #define THREADS 16
 
 struct race {
@@ -931,6 +976,8 @@ int main(void)
 	    cmocka_unit_test(a_repeat_after_the_window_is_issued_anew),
 	    cmocka_unit_test(what_no_repeat_can_ask_for_is_pruned),
 	    cmocka_unit_test(pruning_goes_on_where_it_ended),
+	    cmocka_unit_test(
+		what_an_identity_held_is_pruned_a_day_after_its_end),
 	    cmocka_unit_test(a_revoked_certificate_does_not_answer_a_repeat),
 	    cmocka_unit_test(
 		sixteen_threads_with_one_request_get_one_certificate),
