@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 /* Goal of this test: an encrypted backup opens, to what was put in, by the keys of its
  * recipients alone; whatever is changed, cut, moved or added is refused and told
- * apart; and who cannot read it is nobody's recipient. */
+ * apart. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
 
-#include <openssl/pem.h>
 #include <openssl/rsa.h>
-#include <openssl/x509v3.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,73 +21,7 @@
 #include "ca/strongbox_inside.h"
 #include "store/audit.h"
 #include "tests/unit/ca/fixture.h"
-
-#define DAY 86400
-
-struct person {
-	EVP_PKEY *key;
-	struct buf pem; /* of the certificate */
-};
-
-static void person_end(struct person *person)
-{
-	EVP_PKEY_free(person->key);
-	buf_free(&person->pem);
-}
-
-#define PERSON(name, key, usage)                                               \
-	__attribute__((cleanup(person_end))) struct person name =              \
-	    person_new(key, #name, usage, -DAY, 100 * DAY)
-
-static void add_usage(X509 *certificate, const char *usage)
-{
-	X509_EXTENSION *extension;
-
-	if (usage == NULL)
-		return;
-	extension = X509V3_EXT_conf_nid(NULL, NULL, NID_key_usage, usage);
-	assert_int_equal(X509_add_ext(certificate, extension, -1), 1);
-	X509_EXTENSION_free(extension);
-}
-
-/* Owns KEY.  FROM, UNTIL: seconds from now. */
-static struct person person_new(EVP_PKEY *key, const char *name,
-    const char *usage, long from, long until)
-{
-	struct person person = {.key = key, .pem = BUF_INIT};
-	X509 *certificate = X509_new();
-	BIO *bio = BIO_new(BIO_s_mem());
-	char *text;
-
-	assert_non_null(key);
-	X509_set_version(certificate, X509_VERSION_3);
-	ASN1_INTEGER_set(X509_get_serialNumber(certificate), 0x1234);
-	X509_gmtime_adj(X509_getm_notBefore(certificate), from);
-	X509_gmtime_adj(X509_getm_notAfter(certificate), until);
-	X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN",
-	    MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-	X509_set_issuer_name(certificate, X509_get_subject_name(certificate));
-	assert_int_equal(X509_set_pubkey(certificate, key), 1);
-	add_usage(certificate, usage);
-	assert_true(X509_sign(certificate, key, EVP_sha256()) > 0);
-	assert_int_equal(PEM_write_bio_X509(bio, certificate), 1);
-	long len = BIO_get_mem_data(bio, &text);
-	buf_put(&person.pem, text, (size_t)len);
-	BIO_free(bio);
-	X509_free(certificate);
-	return person;
-}
-
-static EVP_PKEY *ec(void)
-{
-	return EVP_EC_gen("P-256");
-}
-
-static void assert_has(const char *text, const char *part)
-{
-	if (strstr(text, part) == NULL)
-		fail_msg("\"%s\" does not contain \"%s\"", text, part);
-}
+#include "tests/unit/ca/person.h"
 
 /* ---- a backup ---- */
 
@@ -100,15 +32,6 @@ struct world {
 	struct buf file; /* its octets */
 	size_t stream_at;
 };
-
-static enum err_code add(
-    struct recipients *to, const struct person *person, struct err *err)
-{
-	int64_t ends;
-
-	return recipients_add(
-	    to, buf_bytes(&person->pem), clock_now(), &ends, err);
-}
 
 /* Four chunks and a part. */
 static void fill_store(struct fixture *f)
@@ -154,12 +77,12 @@ static int setup(void **state)
 
 	w->f = fixture_with_ca();
 	w->path = mem_printf("%s/box", w->f->dir);
-	w->person = person_new(ec(), "first", "keyAgreement", -DAY, DAY);
+	w->person = person_new(person_ec(), "first", "keyAgreement", -DAY, DAY);
 	w->second = person_new(EVP_RSA_gen(2048), "second",
 	    "keyEncipherment", -DAY, DAY);
 	fill_store(w->f);
-	assert_int_equal(add(to, &w->person, &err), ERR_OK);
-	assert_int_equal(add(to, &w->second, &err), ERR_OK);
+	assert_int_equal(person_add(to, &w->person, &err), ERR_OK);
+	assert_int_equal(person_add(to, &w->second, &err), ERR_OK);
 	if (write_box(w, to, &err) != ERR_OK)
 		fail_msg("%s%s", err.detail, err.cause);
 	assert_int_equal(fs_read(w->path, 1 << 20, &w->file, &err), ERR_OK);
@@ -309,7 +232,7 @@ static void two_backups_share_no_octets(void **state)
 	struct err err = {0};
 
 	assert_int_equal(unlink(w->path), 0);
-	assert_int_equal(add(to, &w->person, &err), ERR_OK);
+	assert_int_equal(person_add(to, &w->person, &err), ERR_OK);
 	assert_int_equal(write_box(w, to, &err), ERR_OK);
 	assert_int_equal(fs_read(w->path, 1 << 20, &again, &err), ERR_OK);
 	size_t at = end_of_header(buf_bytes(&again));
@@ -325,7 +248,7 @@ static void a_box_never_replaces_a_file_and_leaves_none_behind(void **state)
 	OWNED_BUF(content);
 	struct err err = {0};
 
-	assert_int_equal(add(to, &w->person, &err), ERR_OK);
+	assert_int_equal(person_add(to, &w->person, &err), ERR_OK);
 	assert_int_equal(write_box(w, to, &err), ERR_EXISTS);
 	assert_int_equal(fs_read(w->path, 1 << 20, &content, &err), ERR_OK);
 	assert_true(
@@ -337,7 +260,7 @@ static void a_box_never_replaces_a_file_and_leaves_none_behind(void **state)
 static void another_key_is_told_whose_it_should_be(void **state)
 {
 	struct world *w = *state;
-	PERSON(stranger, ec(), NULL);
+	PERSON(stranger, person_ec(), NULL);
 	struct err err = {0};
 
 	assert_int_equal(open_all(buf_bytes(&w->file), stranger.key, NULL,
@@ -491,7 +414,7 @@ static void the_stream_of_another_backup_is_refused(void **state)
 	struct err err = {0};
 
 	assert_int_equal(unlink(w->path), 0);
-	assert_int_equal(add(to, &w->person, &err), ERR_OK);
+	assert_int_equal(person_add(to, &w->person, &err), ERR_OK);
 	assert_int_equal(write_box(w, to, &err), ERR_OK);
 	assert_int_equal(fs_read(w->path, 1 << 20, &other, &err), ERR_OK);
 	size_t at = end_of_header(buf_bytes(&other));
@@ -623,221 +546,6 @@ static void what_is_no_manifest_is_refused(void **state)
 	assert_false(manifest_read(buf_bytes(&record), &manifest));
 }
 
-/* ---- recipients ---- */
-
-static void assert_no_recipient(
-    struct person *person, enum err_code want, const char *why)
-{
-	OWNED(recipients) to = recipients_new();
-	struct err err = {0};
-
-	assert_int_equal(add(to, person, &err), want);
-	assert_has(err.detail, why);
-	assert_int_equal(recipients_count(to), 0);
-	person_end(person);
-}
-
-static void weak_keys_are_no_recipients(void **state)
-{
-	struct person rsa =
-	    person_new(EVP_RSA_gen(1024), "rsa", NULL, -DAY, DAY);
-	struct person curve =
-	    person_new(EVP_EC_gen("P-224"), "curve", NULL, -DAY, DAY);
-
-	(void)state;
-	assert_no_recipient(&rsa, ERR_BAD_KEY, "1024");
-	assert_no_recipient(&curve, ERR_BAD_KEY, "curve");
-}
-
-static void a_certificate_that_is_not_valid_now_is_no_recipient(void **state)
-{
-	struct person past = person_new(ec(), "past", NULL, -2 * DAY, -DAY);
-	struct person future = person_new(ec(), "future", NULL, DAY, 2 * DAY);
-
-	(void)state;
-	assert_no_recipient(&past, ERR_BAD_KEY, "has expired at");
-	assert_no_recipient(&future, ERR_BAD_KEY, "begins to be valid at");
-}
-
-static void a_certificate_for_other_use_is_no_recipient(void **state)
-{
-	struct person sign =
-	    person_new(ec(), "sign", "digitalSignature", -DAY, DAY);
-	struct person rsa = person_new(
-	    EVP_RSA_gen(2048), "rsa", "keyAgreement", -DAY, DAY);
-
-	(void)state;
-	assert_no_recipient(&sign, ERR_BAD_KEY, "keyAgreement");
-	assert_no_recipient(&rsa, ERR_BAD_KEY, "keyEncipherment");
-}
-
-static void what_is_not_one_certificate_is_refused(void **state)
-{
-	OWNED(recipients) to = recipients_new();
-	PERSON(one, ec(), NULL);
-	OWNED_BUF(two);
-	struct err err = {0};
-	int64_t ends;
-
-	(void)state;
-	assert_int_equal(recipients_add(to, BYTES_STR("no certificate"), 0,
-			     &ends, &err),
-	    ERR_BAD_FIELD);
-	buf_put_bytes(&two, buf_bytes(&one.pem));
-	buf_put_bytes(&two, buf_bytes(&one.pem));
-	assert_int_equal(
-	    recipients_add(to, buf_bytes(&two), 0, &ends, &err),
-	    ERR_BAD_FIELD);
-	assert_int_equal(recipients_add_der(to, BYTES_STR("junk"), &err),
-	    ERR_BAD_FIELD);
-	assert_int_equal(add(to, &one, &err), ERR_OK);
-	assert_int_equal(add(to, &one, &err), ERR_EXISTS);
-	assert_has(err.detail, "named twice");
-}
-
-/* Both were made by the same script, say: the envelope tells its recipients apart
- * by nothing else, so that the second one's key would open nothing. */
-static void two_certificates_of_one_name_and_serial_are_refused(void **state)
-{
-	OWNED(recipients) to = recipients_new();
-	struct person one = person_new(ec(), "same", NULL, -DAY, DAY);
-	struct person two = person_new(ec(), "same", NULL, -DAY, DAY);
-	struct person other = person_new(ec(), "other", NULL, -DAY, DAY);
-	struct err err = {0};
-
-	(void)state;
-	assert_int_equal(add(to, &one, &err), ERR_OK);
-	assert_int_equal(add(to, &two, &err), ERR_EXISTS);
-	assert_has(err.detail, "issuer and serial");
-	assert_int_equal(add(to, &other, &err), ERR_OK);
-	assert_int_equal(recipients_count(to), 2);
-	person_end(&one);
-	person_end(&two);
-	person_end(&other);
-}
-
-static unsigned count_of(struct bytes in, struct bytes what)
-{
-	unsigned count = 0;
-
-	for (size_t i = 0; i + what.len <= in.len; i++)
-		count += bytes_equal(BYTES(in.data + i, what.len), what);
-	return count;
-}
-
-#define COUNT_OF(blob, oid) \
-	count_of(buf_bytes(blob), BYTES((oid), sizeof(oid) - 1))
-
-/* OpenSSL's defaults are PKCS#1 v1.5 and SHA-1. */
-static void the_file_key_is_sealed_by_the_algorithms_that_are_told(void **state)
-{
-	static const char oaep[] = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x07";
-	static const char pkcs1[] = "\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x01";
-	static const char sha1[] = "\x06\x05\x2b\x0e\x03\x02\x1a";
-	static const char sha256[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x02\x01";
-	static const char gcm[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2e";
-	static const char wrap[] = "\x06\x09\x60\x86\x48\x01\x65\x03\x04\x01\x2d";
-	static const char ecdh[] = "\x06\x06\x2b\x81\x04\x01\x0b\x01";
-	OWNED(recipients) to = recipients_new();
-	OWNED(secret) secret = secret_new(32);
-	PERSON(curve, ec(), NULL);
-	PERSON(rsa, EVP_RSA_gen(2048), NULL);
-	OWNED_BUF(blob);
-	struct err err = {0};
-
-	(void)state;
-	assert_int_equal(add(to, &curve, &err), ERR_OK);
-	assert_int_equal(add(to, &rsa, &err), ERR_OK);
-	assert_int_equal(recipients_seal(to, secret, &blob, &err), ERR_OK);
-	assert_int_equal(COUNT_OF(&blob, gcm), 1);
-	assert_int_equal(COUNT_OF(&blob, ecdh), 1);
-	assert_int_equal(COUNT_OF(&blob, wrap), 1);
-	assert_int_equal(COUNT_OF(&blob, oaep), 1);
-	/* Of OAEP, and of its MGF1. */
-	assert_int_equal(COUNT_OF(&blob, sha256), 2);
-	assert_int_equal(COUNT_OF(&blob, pkcs1), 0);
-	assert_int_equal(COUNT_OF(&blob, sha1), 0);
-}
-
-static void there_are_no_more_recipients_than_the_limit(void **state)
-{
-	OWNED(recipients) to = recipients_new();
-	OWNED(secret) secret = secret_new(32);
-	OWNED(secret) opened = NULL;
-	OWNED_BUF(blob);
-	struct err err = {0};
-
-	(void)state;
-	PERSON(last, ec(), NULL);
-	for (size_t i = 0; i + 1 < RECIPIENTS_MAX; i++) {
-		OWNED_STR(name) = mem_printf("another %zu", i);
-		struct person another =
-		    person_new(ec(), name, NULL, -DAY, DAY);
-
-		assert_int_equal(add(to, &another, &err), ERR_OK);
-		person_end(&another);
-	}
-	assert_int_equal(add(to, &last, &err), ERR_OK);
-	PERSON(beyond, ec(), NULL);
-	assert_int_equal(add(to, &beyond, &err), ERR_TOO_LARGE);
-	assert_int_equal(recipients_seal(to, secret, &blob, &err), ERR_OK);
-	assert_int_equal(recipients_open(to, buf_bytes(&blob), last.key,
-			     &opened, &err),
-	    ERR_OK);
-	assert_true(secret_equal(opened, secret_bytes(secret)));
-	assert_int_equal(recipients_open(to, buf_bytes(&blob), beyond.key,
-			     &opened, &err),
-	    ERR_UNWRAP);
-	assert_has(err.detail, "and 14 more");
-}
-
-/* ---- keys ---- */
-
-static struct secret *key_pem(EVP_PKEY *key, const char *passphrase)
-{
-	BIO *bio = BIO_new(BIO_s_mem());
-	struct secret *pem;
-	char *text;
-
-	assert_int_equal(PEM_write_bio_PKCS8PrivateKey(bio, key,
-			     passphrase == NULL ? NULL : EVP_aes_256_cbc(),
-			     passphrase,
-			     passphrase == NULL ? 0 : (int)strlen(passphrase),
-			     NULL, NULL),
-	    1);
-	long len = BIO_get_mem_data(bio, &text);
-	pem = secret_copy(text, (size_t)len);
-	BIO_free(bio);
-	return pem;
-}
-
-static void a_key_is_read_with_its_passphrase_alone(void **state)
-{
-	PERSON(one, ec(), NULL);
-	OWNED(secret) plain = key_pem(one.key, NULL);
-	OWNED(secret) protected = key_pem(one.key, "right");
-	OWNED(secret) right = secret_copy("right", 5);
-	OWNED(secret) wrong = secret_copy("wrong", 5);
-	OWNED(secret) junk = secret_copy("junk", 4);
-	EVP_PKEY *key = NULL;
-	struct err err = {0};
-
-	(void)state;
-	assert_int_equal(recipient_key(plain, NULL, &key, &err), ERR_OK);
-	EVP_PKEY_free(key);
-	assert_int_equal(recipient_key(protected, right, &key, &err), ERR_OK);
-	assert_int_equal(EVP_PKEY_eq(key, one.key), 1);
-	EVP_PKEY_free(key);
-	assert_int_equal(recipient_key(protected, NULL, &key, &err),
-	    ERR_CONFIG);
-	assert_has(err.detail, "--passphrase-file");
-	assert_int_equal(recipient_key(protected, wrong, &key, &err),
-	    ERR_CONFIG);
-	assert_has(err.detail, "passphrase does not open");
-	assert_int_equal(recipient_key(junk, NULL, &key, &err), ERR_CONFIG);
-	assert_has(err.detail, "no private key");
-}
-
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -859,17 +567,6 @@ int main(void)
 	    cmocka_unit_test(what_is_not_there_is_not_found),
 	    cmocka_unit_test(a_manifest_of_version_1_is_read),
 	    cmocka_unit_test(what_is_no_manifest_is_refused),
-	    cmocka_unit_test(weak_keys_are_no_recipients),
-	    cmocka_unit_test(
-		a_certificate_that_is_not_valid_now_is_no_recipient),
-	    cmocka_unit_test(a_certificate_for_other_use_is_no_recipient),
-	    cmocka_unit_test(what_is_not_one_certificate_is_refused),
-	    cmocka_unit_test(
-		two_certificates_of_one_name_and_serial_are_refused),
-	    cmocka_unit_test(
-		the_file_key_is_sealed_by_the_algorithms_that_are_told),
-	    cmocka_unit_test(there_are_no_more_recipients_than_the_limit),
-	    cmocka_unit_test(a_key_is_read_with_its_passphrase_alone),
 	};
 	struct err err;
 	int failed;
