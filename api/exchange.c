@@ -337,11 +337,12 @@ void exchange_on_completed(void *cls, struct MHD_Connection *connection,
 	struct exchange *x = GIVE(*state);
 	if (x == NULL)
 		return;
-	peer_send(x->peer);
 	/* Silence is ended by libmicrohttpd; this bounds a request line that
 	 * comes octet by octet. */
 	peer_set_deadline(x->peer, clock_mono_ms() + IDLE_TIMEOUT_MS +
 		atomic_load(&x->app->request_timeout_ms));
+	/* It may end the connection, which is then no slow one. */
+	peer_send(x->peer);
 	atomic_fetch_sub_explicit(
 	    &x->app->exchanges, 1, memory_order_relaxed);
 	authn_keep(x);

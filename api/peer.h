@@ -18,7 +18,8 @@ struct peers;
 struct peer_source;
 struct MHD_Connection;
 
-/* One connection.  Its own event thread alone uses what is not atomic. */
+/* One connection.  Whoever has its exchange (exchange.h) alone uses what is not
+ * atomic; between requests that is its event thread. */
 struct peer {
 	struct peers *peers;
 	struct ip source;

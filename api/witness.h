@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * A witness of the audit log outside of the store, that keeps what it is told:
- * a file on another mount, the system's log, or an HTTP endpoint.  It gets entries and checkpoints
- * in their order, one JSON object a line.  One thread at a time.
+ * a file on another mount, the system's log, or an HTTP endpoint.  It gets entries
+ * and checkpoints in their order, one JSON object a line.  One thread at a time.
  */
 #ifndef API_WITNESS_H
 #define API_WITNESS_H

@@ -90,6 +90,8 @@ static CURL *open_curl(char **arguments, char error[CURL_ERROR_SIZE])
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TELL_SECONDS);
 	curl_easy_setopt(
 	    curl, CURLOPT_CONNECTTIMEOUT_MS, (long)CONNECT_TIMEOUT_MS);
+	/* Or it would wait for a resolver that has no answer, for minutes. */
+	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "signetd");
 	set_security(curl, arguments);

@@ -251,7 +251,7 @@ static bool send_order(
 	head->cmsg_len = CMSG_LEN(sizeof(fds));
 	memcpy(CMSG_DATA(head), fds, sizeof(fds));
 	do
-		sent = sendmsg(fd, &message, MSG_NOSIGNAL);
+		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
 	return sent == (ssize_t)sizeof(order);
 }
@@ -284,7 +284,10 @@ static enum err_code exchange(struct spawner *spawner, const int fds[2],
 	enum err_code code;
 
 	if (!send_order(spawner->fd, ++spawner->number, fds[0], fds[1]))
-		return refuse_gone(err);
+		return errno == EAGAIN
+		    ? err_fail(err, ERR_HSM_UNAVAILABLE,
+			  "the process that starts workers takes no orders")
+		    : refuse_gone(err);
 	while ((code = take_outcome(spawner, outcome, err)) == ERR_OK &&
 	    outcome->number != spawner->number) {
 		if (outcome->pid > 0)

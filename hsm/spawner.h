@@ -21,8 +21,8 @@ MUST_CHECK enum err_code spawner_open(const struct hsm_options *options,
 void spawner_close(struct spawner *spawner);
 DEFINE_CLEANUP(spawner, spawner_close)
 
-/* As spawn_start(); waits for ten seconds at most.  Errors: also
- * ERR_HSM_UNAVAILABLE when the process is gone, or does not answer.
+/* As spawn_start(); waits for ten seconds at most, after those who asked before.
+ * Errors: also ERR_HSM_UNAVAILABLE when the process is gone, or does not answer.
  * Safe from any thread. */
 MUST_CHECK enum err_code spawner_start(struct spawner *spawner,
     int socket_fd, int log_fd, pid_t *pid_out, struct err *err);

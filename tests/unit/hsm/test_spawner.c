@@ -221,6 +221,37 @@ static void a_spawner_that_hangs_is_waited_for_only_so_long(void **state)
 	assert_int_equal(info.si_pid, 0);
 }
 
+/* Orders that nobody takes fill the socket; the next one must not wait. */
+static void one_that_hangs_for_long_holds_up_nobody(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+	siginfo_t info;
+	pid_t stopped, pid = 0;
+	int ends[2];
+	bool full = false;
+
+	open_spawner(fake);
+	stopped = only_child();
+	assert_int_equal(kill(stopped, SIGSTOP), 0);
+	assert_int_equal(
+	    waitid(P_PID, (id_t)stopped, &info, WSTOPPED | WNOWAIT), 0);
+	spawner_set_patience(fake->options.spawner, 0);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	for (int i = 0; i < 10000 && !full; i++) {
+		err_clear(&err);
+		assert_int_equal(spawner_start(fake->options.spawner, ends[0],
+		    STDERR_FILENO, &pid, &err), ERR_HSM_UNAVAILABLE);
+		full = strstr(err.cause, "takes no orders") != NULL;
+	}
+	assert_true(full);
+	assert_int_equal(pid, 0);
+	close(ends[0]);
+	close(ends[1]);
+	/* Or it would carry them all out. */
+	assert_int_equal(kill(stopped, SIGKILL), 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -230,6 +261,7 @@ int main(void)
 	    TEST(workers_are_children_of_who_asked_and_end_with_the_pool),
 	    TEST(workers_are_replaced_in_a_process_that_may_start_no_program),
 	    TEST(a_program_that_is_not_there_is_told_by_its_path),
+	    TEST(one_that_hangs_for_long_holds_up_nobody),
 	    TEST(a_spawner_that_is_gone_is_noticed_and_starts_nothing),
 	    TEST(a_spawner_that_hangs_is_waited_for_only_so_long),
 	};
