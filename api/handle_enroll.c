@@ -118,6 +118,7 @@ static enum err_code certify(struct exchange *x, struct enrolment *it,
 	    .until = identity->expires,
 	    .requester = it->requester,
 	    .identity = identity->id,
+	    .spends_code = x->caller.kind == CALLER_CODE,
 	    .source = x->source,
 	    .request_id = x->request_id,
 	};
@@ -156,7 +157,8 @@ static enum err_code check_count(
 	return code;
 }
 
-/* A code is used up by the first certificate, in the commit of its intent. */
+/* A code is used up by the first certificate, in the commit of its intent; where
+ * nothing comes of that, settling the intent makes it good again. */
 static enum err_code spend(struct exchange *x, const struct enrolment *it,
     struct batch *intent, struct err *err)
 {
@@ -176,25 +178,6 @@ static enum err_code spend(struct exchange *x, const struct enrolment *it,
 	return ERR_OK;
 }
 
-/* Signing failed behind the intent: who has the code may try again.  The record
- * is as our intent left it, or somebody else has changed it and it stays. */
-static void take_back(struct exchange *x, const struct enrolment *it)
-{
-	OWNED(batch) batch = batch_new();
-	struct identity spent = *it->identity;
-	struct err failed = {0};
-	spent.revision++;
-	identity_unenroll(batch, &spent);
-	trail_add(x, batch,
-	    &(struct audit_entry){.action = "identity.enroll",
-		.result = "failed",
-		.cluster = spent.cluster,
-		.object = it->requester,
-		.rule = "no certificate was signed"});
-	if (authn_commit_anyway(x, batch, &failed) != ERR_OK)
-		log_err(LOG_ERROR, "enrolment code not given back", &failed);
-}
-
 static enum err_code attempt(
     struct exchange *x, struct enrolment *it, struct err *err)
 {
@@ -212,13 +195,7 @@ static enum err_code attempt(
 		.cluster = it->identity->cluster,
 		.object = it->requester,
 		.rule = "identity"});
-	code = certify(x, it, intent, err);
-	/* A batch that was not committed is not empty, and spent nothing: what
-	 * was spent meanwhile is then somebody else's. */
-	if (code != ERR_OK && !err_is_refusal(code) &&
-	    x->caller.kind == CALLER_CODE && batch_is_empty(intent))
-		take_back(x, it);
-	return code;
+	return certify(x, it, intent, err);
 }
 
 static enum err_code withdraw(

@@ -17,7 +17,7 @@ struct ca;
 /*
  * Loads the issuers, checks their keys in the token, and settles what a crash left:
  * each intent without a result becomes an unresolved certificate that counts as
- * revoked, and the token use it spent is given back.
+ * revoked, and the token use or code it spent is given back.
  * STORE, HSM and CONFIG are borrowed and outlive the CA.  A token that is out
  * of reach is no error: signing waits until it is back.
  */
@@ -59,7 +59,8 @@ struct issue_order {
 	const char *source;		/* address, for the audit log */
 	const char *request_id;
 	uint32_t roles;			/* ROLE_* of the certificate */
-	const uint8_t *token_id;	/* token spent with the intent, or NULL */
+	const uint8_t *token_id;	/* token spent with the intent, or NULL; that
+					 * of IDENTITY: its enrolment code */
 	const uint8_t *identity;	/* that the certificate is of, or NULL */
 };
 
@@ -80,8 +81,8 @@ MUST_CHECK enum err_code ca_find_repeat(struct ca *ca,
  * committed.  INTENT holds what the caller wants in the commit of the intent
  * (a token's use, the audit entry of its decision); it is empty from its commit
  * on, whatever comes of the signature, and as it was given or more before.
- * When signing fails the intent is closed, and the token's use given back, in one
- * commit before the error is returned.  Where the token may have signed all the
+ * When signing fails the intent is closed, and the token's use or the code given
+ * back, in one commit before the error is returned.  Where the token may have signed all the
  * same (ERR_DEADLINE, ERR_CORRUPT) the serial is kept as unresolved and revoked.
  * Errors: ERR_CONFLICT (the same request has been issued or is being issued, or a
  * precondition of INTENT failed: read again), ERR_NOT_FOUND for the issuer,

@@ -16,7 +16,7 @@ void ca_wait_for_outcome(struct ca *ca, uint64_t seen, int64_t ms);
 void ca_tell_outcome(struct ca *ca);
 
 /*
- * Adds to BATCH that INTENT has come to nothing: its end, the token's use given
+ * Adds to BATCH that INTENT has come to nothing: its end, what it spent given
  * back and an audit entry with REASON; with KEEP also the serial, unresolved and
  * revoked, since a signature may exist.
  */

@@ -32,6 +32,24 @@ static void keep_serial(struct batch *batch, const struct certificate *intent)
 	certificate_put(batch, &record);
 }
 
+/* What was spent with the intent, and nothing came of it, is good again.  That an
+ * identity's own id stands there says that it was its code. */
+static enum err_code refund(struct store *store, struct batch *batch,
+    const struct certificate *intent, struct err *err)
+{
+	OWNED(identity) identity = NULL;
+
+	if (!has_token(intent))
+		return ERR_OK;
+	if (memcmp(intent->token_id, intent->identity, TOKEN_ID_SIZE) != 0)
+		return token_refund(store, batch, intent->token_id, err);
+	enum err_code code =
+	    identity_find(store, intent->identity, &identity, err);
+	if (code == ERR_OK && identity != NULL && identity->enrolled != 0)
+		identity_unenroll(batch, identity);
+	return code;
+}
+
 enum err_code settle_intent(struct store *store, struct batch *batch,
     const struct certificate *intent, bool keep, const char *reason,
     struct err *err)
@@ -48,9 +66,7 @@ enum err_code settle_intent(struct store *store, struct batch *batch,
 	    .action = keep ? "certificate.unresolved" : "certificate.issue",
 	    .result = "failed", .actor = intent->requester, .source = "local",
 	    .cluster = intent->cluster, .object = object, .detail = detail});
-	if (!has_token(intent))
-		return ERR_OK;
-	return token_refund(store, batch, intent->token_id, err);
+	return refund(store, batch, intent, err);
 }
 
 /* A few intents on their way into one batch. */
@@ -65,7 +81,7 @@ static void page_clear(struct page *page)
 		certificate_free(page->intents[--page->count]);
 }
 
-/* A refund reads its token from the store, so that two for the same one must not
+/* A refund reads its token or identity from the store, so that two for the same one must not
  * share a batch. */
 static bool holds_token_of(
     const struct page *page, const struct certificate *intent)

@@ -806,6 +806,120 @@ static void an_intent_left_by_a_crash_is_settled_at_the_start(void **state)
 	assert_int_equal(token_spent(fixture, token), 0);
 }
 
+static void make_identity(struct fixture *fixture, struct identity **out)
+{
+	static const char *const roles[] = {"admin"};
+	const struct identity_request request = {.name = "ann", .kind = IDENTITY_CERTIFICATE,
+	    .creator = "local", .roles = roles, .roles_count = 1};
+	OWNED(batch) batch = batch_new();
+	OWNED(identity) made = NULL;
+	OWNED(secret) code = NULL;
+
+	assert_int_equal(identity_create(batch, NULL, &request, &made, &code,
+	    &err), ERR_OK);
+	assert_int_equal(store_commit(fixture->store, batch, &err), ERR_OK);
+	assert_int_equal(
+	    identity_get(fixture->store, made->id, out, &err), ERR_OK);
+}
+
+static bool code_is_used_up(
+    struct fixture *fixture, const struct identity *identity)
+{
+	OWNED(identity) now = NULL;
+
+	assert_int_equal(
+	    identity_get(fixture->store, identity->id, &now, &err), ERR_OK);
+	return now->enrolled != 0;
+}
+
+/* The intent of a certificate of IDENTITY, by its code or by another one. */
+static struct serial leave_identity_intent(struct fixture *fixture,
+    const struct identity *identity, bool by_code)
+{
+	OWNED(fixture_order) order = fixture_order_new("a.example.net");
+	OWNED(certificate) intent = NULL;
+	OWNED(batch) remove = batch_new();
+	OWNED(batch) batch = batch_new();
+	struct serial serial = leave_intent(fixture, order, NULL);
+
+	assert_int_equal(
+	    intent_find(fixture->store, &serial, &intent, &err), ERR_OK);
+	intent_delete(remove, &serial);
+	assert_int_equal(store_commit(fixture->store, remove, &err), ERR_OK);
+	intent->revision = 0;
+	memcpy(intent->identity, identity->id, IDENTITY_ID_SIZE);
+	if (by_code)
+		memcpy(intent->token_id, identity->id, TOKEN_ID_SIZE);
+	intent_put(batch, intent);
+	identity_enroll(batch, identity);
+	assert_int_equal(store_commit(fixture->store, batch, &err), ERR_OK);
+	assert_true(code_is_used_up(fixture, identity));
+	return serial;
+}
+
+static void a_code_that_a_crash_used_up_is_good_again(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(identity) identity = NULL;
+	struct serial serial;
+
+	(void)state;
+	make_identity(fixture, &identity);
+	serial = leave_identity_intent(fixture, identity, true);
+	fixture_reopen(fixture);
+	/* What may have been signed is nobody's. */
+	check_settled(fixture, &serial);
+	assert_false(code_is_used_up(fixture, identity));
+}
+
+static void a_crash_of_a_renewal_leaves_the_code_used_up(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(identity) identity = NULL;
+	struct serial serial;
+
+	(void)state;
+	make_identity(fixture, &identity);
+	serial = leave_identity_intent(fixture, identity, false);
+	fixture_reopen(fixture);
+	check_settled(fixture, &serial);
+	assert_true(code_is_used_up(fixture, identity));
+}
+
+/* Issues with the code of IDENTITY, read anew, in the intent's commit. */
+static enum err_code issue_by_code(
+    struct fixture *fixture, const struct identity *identity)
+{
+	OWNED(fixture_order) order = fixture_order_new("a.example.net");
+	OWNED(identity) now = NULL;
+	OWNED(batch) intent = batch_new();
+	OWNED(certificate) issued = NULL;
+
+	assert_int_equal(
+	    identity_get(fixture->store, identity->id, &now, &err), ERR_OK);
+	order->order.identity = order->order.token_id = now->id;
+	identity_enroll(intent, now);
+	return ca_issue(fixture->ca, &order->order, intent, &issued, &err);
+}
+
+static void a_code_is_used_up_by_what_is_signed_and_by_nothing_else(
+    void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(identity) identity = NULL;
+
+	(void)state;
+	make_identity(fixture, &identity);
+	fake_hsm_fail_sign(fixture->hsm, 1, ERR_HSM_UNAVAILABLE);
+	assert_int_equal(
+	    issue_by_code(fixture, identity), ERR_HSM_UNAVAILABLE);
+	assert_false(code_is_used_up(fixture, identity));
+	assert_int_equal(issue_by_code(fixture, identity), ERR_OK);
+	assert_true(code_is_used_up(fixture, identity));
+	fixture_reopen(fixture);
+	assert_true(code_is_used_up(fixture, identity));
+}
+
 static void many_intents_of_one_token_are_all_settled_and_refunded(
     void **state)
 {
@@ -996,6 +1110,10 @@ int main(void)
 	    cmocka_unit_test(issuing_refuses_to_outlive_the_issuer),
 	    cmocka_unit_test(renewal_is_due_at_two_thirds_give_or_take),
 	    cmocka_unit_test(an_intent_left_by_a_crash_is_settled_at_the_start),
+	    cmocka_unit_test(a_code_that_a_crash_used_up_is_good_again),
+	    cmocka_unit_test(a_crash_of_a_renewal_leaves_the_code_used_up),
+	    cmocka_unit_test(
+		a_code_is_used_up_by_what_is_signed_and_by_nothing_else),
 	    cmocka_unit_test(
 		many_intents_of_one_token_are_all_settled_and_refunded),
 	    cmocka_unit_test(an_intent_of_another_node_is_left_alone),
