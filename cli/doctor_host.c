@@ -33,7 +33,7 @@ static void check_synchronised(struct doctor *doctor)
 		    "the kernel's clock is synchronised");
 	else
 		doctor_say(doctor, "clock.sync", HEALTH_WARN,
-		    "start a time service: systemctl enable --now chrony",
+		    "start a time service: apt install chrony",
 		    "the kernel's clock is not synchronised: validity and CRL "
 		    "times drift with it");
 }

@@ -145,3 +145,12 @@ def test_deps_installs_nothing_where_all_is_there(tmp_path):
                 apt_get="exit 9\n", sudo="exit 9\n", id="echo 1000\n")
     done = run([TOP / "scripts" / "deps"], env=env)
     assert (done.code, done.out, done.err) == (0, "", ""), done
+
+
+def test_an_argument_that_is_no_folder_makes_nothing():
+    script = TOP / "scripts" / "quickstart"
+    done = run([script, "--help"])
+    assert done.code == 0 and done.out.startswith("usage:"), done
+    for wrong in (["--dir", "x"], ["-P"], ["a", "b"]):
+        done = run([script, *wrong])
+        assert done.code == 2 and "usage:" in done.err, done
