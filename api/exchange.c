@@ -105,7 +105,8 @@ static bool send_reply(struct exchange *x)
 	    now_us / 1000 + atomic_load(&x->app->request_timeout_ms) +
 		(int64_t)size * 1000 / SEND_OCTETS_PER_SECOND);
 	x->answered = true;
-	if (size > 0 && size <= GATHER_MAX)
+	/* GnuTLS would keep a copy of a secret, and not wipe it. */
+	if (size > 0 && size <= GATHER_MAX && x->reply.secret == NULL)
 		peer_gather(x->peer);
 	x->listener->service->finished(x, now_us - x->started_us);
 	return reply_send(&x->reply, x->connection, x->request_id);
