@@ -27,6 +27,8 @@ enum err_code run_refused(const struct ask *ask);
 char *member(const json_t *json, const char *key);
 void make_cluster(const char *name);
 
+/* The log's last sequence; and its entries without the publisher's own. */
+uint64_t audit_end(void);
 uint64_t audit_count(void);
 struct last_entry last_audit(void);
 
