@@ -3,13 +3,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +21,10 @@
 #include "hsm/wire.h"
 
 #define ARGUMENTS_MAX 16
+/* A program on a file system that hangs starts never. */
+#define START_PATIENCE_MS 5000
+/* Above the numbers that a program's descriptors get. */
+#define DESCRIPTOR_LEAST 16
 #define DEFAULT_PATH "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 static char *find_worker(const struct hsm_options *options)
@@ -55,6 +61,7 @@ struct spawn *spawn_new(
 	    options->sandbox == NULL ? "strict" : options->sandbox;
 	int count = 0;
 
+	spawn->patience_ms = START_PATIENCE_MS;
 	spawn->path = find_worker(options);
 	spawn->environment = copy_environment(options);
 	spawn->argv = mem_zalloc_array(ARGUMENTS_MAX + 3, sizeof(char *));
@@ -75,6 +82,22 @@ struct spawn *spawn_for_serving(const struct hsm_options *options)
 	return spawn;
 }
 
+struct spawn *spawn_for_program(
+    const char *path, const char *const *arguments)
+{
+	struct spawn *spawn = mem_zalloc(sizeof(*spawn));
+	int count = 0;
+
+	spawn->patience_ms = START_PATIENCE_MS;
+	spawn->path = mem_strdup(path);
+	spawn->environment = mem_zalloc_array(1, sizeof(char *));
+	spawn->argv = mem_zalloc_array(ARGUMENTS_MAX + 2, sizeof(char *));
+	spawn->argv[count++] = mem_strdup(path);
+	for (int i = 0; i < ARGUMENTS_MAX && arguments[i] != NULL; i++)
+		spawn->argv[count++] = mem_strdup(arguments[i]);
+	return spawn;
+}
+
 static void free_strings(char **strings)
 {
 	for (char **at = strings; at != NULL && *at != NULL; at++)
@@ -92,74 +115,136 @@ void spawn_free(struct spawn *spawn)
 	free(spawn);
 }
 
-/* posix_spawn closes what is left over in the child, so that it does not matter
- * what the rest of this process forgot to mark. */
-static int set_descriptors(
-    posix_spawn_file_actions_t *actions, int socket_fd, int log_fd)
-{
-	int first_closed = socket_fd < 0 ? WIRE_FD : WIRE_FD + 1;
-	int failed = 0;
+/* ---- In the new process: of the C library only what may stand behind a fork of
+ * a process with threads ---- */
 
-	/* The socket first: where the server was started without standard
-	 * input or output, it has one of their numbers. */
-	if (socket_fd >= 0)
-		failed |= posix_spawn_file_actions_adddup2(
-		    actions, socket_fd, WIRE_FD);
-	failed |= posix_spawn_file_actions_adddup2(
-	    actions, log_fd, STDERR_FILENO);
-	failed |= posix_spawn_file_actions_adddup2(
-	    actions, STDERR_FILENO, STDOUT_FILENO);
-	failed |= posix_spawn_file_actions_addopen(
-	    actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-	failed |= posix_spawn_file_actions_addclosefrom_np(
-	    actions, first_closed);
-	return failed;
+static void signals_as_by_default(void)
+{
+	sigset_t none;
+
+	for (int number = 1; number < NSIG; number++)
+		(void)signal(number, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static int set_attributes(posix_spawnattr_t *attributes)
+/* All above the numbers that the program gets, and none passed on by mistake,
+ * whatever the rest of this process forgot to mark. */
+static bool lift(int *fd)
 {
-	sigset_t none, all;
-	int failed = 0;
+	if (*fd >= 0)
+		*fd = fcntl(*fd, F_DUPFD_CLOEXEC, DESCRIPTOR_LEAST);
+	return *fd >= 0;
+}
 
-	sigemptyset(&none);
+static bool settle_descriptors(int socket_fd, int log_fd)
+{
+	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+	if (!lift(&null) || !lift(&log_fd) ||
+	    (socket_fd >= 0 && !lift(&socket_fd)) ||
+	    dup2(null, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
+	    dup2(log_fd, STDERR_FILENO) < 0)
+		return false;
+	(void)close_range(STDERR_FILENO + 1, ~0U, CLOSE_RANGE_CLOEXEC);
+	return socket_fd < 0 || dup2(socket_fd, WIRE_FD) >= 0;
+}
+
+/* Never returns.  REPORT is closed by success. */
+static void become_program(
+    const struct spawn *spawn, const int fds[2], int report)
+{
+	ssize_t ignored;
+	int error;
+
+	(void)setpgid(0, 0);
+	signals_as_by_default();
+	if (lift(&report) && settle_descriptors(fds[0], fds[1]))
+		(void)execve(spawn->path, spawn->argv, spawn->environment);
+	error = errno;
+	ignored = write(report, &error, sizeof(error));
+	(void)ignored;
+	_exit(127);
+}
+
+/* ---- In the one that starts it ---- */
+
+/* Without signals: no handler of this process runs in the new one. */
+static pid_t fork_off(bool beside)
+{
+	sigset_t all, before;
+	pid_t pid;
+
 	sigfillset(&all);
-	failed |= posix_spawnattr_setsigmask(attributes, &none);
-	failed |= posix_spawnattr_setsigdefault(attributes, &all);
-	failed |= posix_spawnattr_setpgroup(attributes, 0);
-	failed |= posix_spawnattr_setflags(attributes,
-	    POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF |
-		POSIX_SPAWN_SETPGROUP);
-	return failed;
+	pthread_sigmask(SIG_BLOCK, &all, &before);
+	pid = beside ? (pid_t)syscall(SYS_clone,
+			   (long)(CLONE_PARENT | SIGCHLD), 0L, 0L, 0L, 0L)
+		     : fork();
+	if (pid != 0)
+		pthread_sigmask(SIG_SETMASK, &before, NULL);
+	return pid;
+}
+
+/* The errno of a start that FD tells of, ended if it does not within PATIENCE_MS. */
+static int await_start(int fd, int patience_ms, pid_t pid)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLIN};
+	int error = 0, got;
+	ssize_t len;
+
+	do
+		got = poll(&ready, 1, patience_ms);
+	while (got < 0 && errno == EINTR);
+	if (got <= 0) {
+		(void)kill(pid, SIGKILL);
+		return ETIMEDOUT;
+	}
+	do
+		len = read(fd, &error, sizeof(error));
+	while (len < 0 && errno == EINTR);
+	return error;
+}
+
+int spawn_process(
+    const struct spawn *spawn, const int fds[2], bool beside, pid_t *pid_out)
+{
+	int ends[2], error;
+
+	*pid_out = -1;
+	if (pipe2(ends, O_CLOEXEC) != 0)
+		return errno;
+	pid_t pid = fork_off(beside);
+	if (pid == 0)
+		become_program(spawn, fds, ends[1]);
+	error = errno;
+	close(ends[1]);
+	if (pid > 0)
+		error = await_start(ends[0], spawn->patience_ms, pid);
+	close(ends[0]);
+	if (error != 0 && pid > 0 && !beside)
+		(void)spawn_reap(pid, 0);
+	*pid_out = pid;
+	return error;
 }
 
 enum err_code spawn_refuse(const char *path, int error, struct err *err)
 {
 	errno = error;
 	return err_refuse(err, ERR_CONFIG,
-	    "The key store's worker program %s cannot be started: %m; install "
-	    "it there or set SIGNET_HSM_WORKER to its path",
+	    "The program %s cannot be started: %m; install it there, or set "
+	    "SIGNET_HSM_WORKER to where signet-hsm is",
 	    err_quote_str(path));
 }
 
 enum err_code spawn_start(const struct spawn *spawn, int socket_fd,
     int log_fd, pid_t *pid_out, struct err *err)
 {
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	int failed;
+	const int fds[2] = {socket_fd, log_fd};
 
 	if (spawn->spawner != NULL)
 		return spawner_start(
 		    spawn->spawner, socket_fd, log_fd, pid_out, err);
-	posix_spawn_file_actions_init(&actions);
-	posix_spawnattr_init(&attributes);
-	failed = set_descriptors(&actions, socket_fd, log_fd);
-	failed |= set_attributes(&attributes);
-	if (failed == 0)
-		failed = posix_spawn(pid_out, spawn->path, &actions,
-		    &attributes, spawn->argv, spawn->environment);
-	posix_spawn_file_actions_destroy(&actions);
-	posix_spawnattr_destroy(&attributes);
+	int failed = spawn_process(spawn, fds, false, pid_out);
 	return failed == 0 ? ERR_OK : spawn_refuse(spawn->path, failed, err);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* Starting the worker program: what it is given, and nothing else. */
+/* Starting the worker program, or another: what it is given, and nothing else. */
 #ifndef HSM_SPAWN_H
 #define HSM_SPAWN_H
 
@@ -12,6 +12,7 @@ struct spawn {
 	char **argv;		/* NULL at the end, as the environment */
 	char **environment;
 	struct spawner *spawner; /* borrowed; NULL: started by this process */
+	int patience_ms;	/* for the start: 5000 */
 };
 
 /* ARGUMENTS follow the ones that every command line has: how it is fenced in. */
@@ -19,6 +20,10 @@ struct spawn *spawn_new(
     const struct hsm_options *options, const char *const *arguments);
 /* A worker that serves the token of OPTIONS. */
 struct spawn *spawn_for_serving(const struct hsm_options *options);
+/* The program at PATH with ARGUMENTS, after its own name, up to a NULL; its
+ * environment is empty. */
+struct spawn *spawn_for_program(
+    const char *path, const char *const *arguments);
 void spawn_free(struct spawn *spawn);
 DEFINE_CLEANUP(spawn, spawn_free)
 
@@ -27,10 +32,20 @@ DEFINE_CLEANUP(spawn, spawn_free)
  * are LOG_FD, SOCKET_FD (-1: none) becomes WIRE_FD; every other descriptor is
  * closed, every signal is as by default, and it is a process group of its own, so
  * that an interrupt at the terminal lets the server drain first.
- * Errors: ERR_CONFIG when the program cannot be executed.
+ * Errors: ERR_CONFIG when the program cannot be executed, or has not been within
+ * spawn->patience_ms, as on a file system that hangs.
  */
 MUST_CHECK enum err_code spawn_start(const struct spawn *spawn, int socket_fd,
     int log_fd, pid_t *pid_out, struct err *err);
+
+/*
+ * The same without spawn->spawner, for it: FDS are the socket, which may be -1, and
+ * the log.  With BESIDE the new process is a child of the caller's parent, who
+ * reaps it also after a failure that left *PID_OUT above 0.  Gives an errno; 0:
+ * started.
+ */
+int spawn_process(
+    const struct spawn *spawn, const int fds[2], bool beside, pid_t *pid_out);
 
 /* The refusal that PATH cannot be executed, ERROR being the errno of it. */
 MUST_CHECK enum err_code spawn_refuse(

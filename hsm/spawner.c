@@ -5,38 +5,42 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "hsm/spawner.h"
-#include "hsm/wire.h"
 
 /* Above the numbers that a worker's descriptors get. */
 #define CONTROL_LEAST 16
-/* A program on a file system that hangs starts never. */
-#define START_PATIENCE_MS 5000
 /* The process answers by then, whatever became of the start. */
-#define ANSWER_PATIENCE_MS (2 * START_PATIENCE_MS)
+#define ANSWER_PATIENCE_MS(spawn) (2 * (spawn)->patience_ms)
+
+/* The worker, and what else may be started. */
+struct programs {
+	struct spawn *items[1 + SPAWNER_OTHERS_MAX];
+	unsigned count;
+};
 
 struct spawner {
-	char *path;		/* for messages */
+	char *paths[1 + SPAWNER_OTHERS_MAX];	/* for messages */
+	unsigned count;
 	pthread_mutex_t lock;	/* one request at a time */
 	int fd;			/* under lock */
 	uint32_t number;	/* of the last order; under lock */
-	int patience_ms;
+	int patience_ms, start_patience_ms;
 	pid_t pid;
 };
 
-/* Crosses with two descriptors: the worker's socket and its log. */
+/* Crosses with two descriptors: the program's socket and its log. */
 struct order {
 	uint32_t number;
+	uint32_t program;
+	int patience_ms;
 };
 
 struct outcome {
@@ -53,91 +57,27 @@ union control {
 
 /* ---- In the process that starts ---- */
 
-/* False when nothing came, and no end, within PATIENCE_MS. */
-static bool await(int fd, int patience_ms)
-{
-	struct pollfd ready = {.fd = fd, .events = POLLIN};
-	int got;
-
-	do
-		got = poll(&ready, 1, patience_ms);
-	while (got < 0 && errno == EINTR);
-	return got > 0;
-}
-
-static void signals_as_by_default(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		(void)signal(number, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
-static bool settle_descriptors(const int fds[2])
-{
-	int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-	/* The log first: the socket may take its number. */
-	return null >= 0 && dup2(fds[1], STDERR_FILENO) >= 0 &&
-	       dup2(fds[1], STDOUT_FILENO) >= 0 &&
-	       dup2(null, STDIN_FILENO) >= 0 &&
-	       (fds[0] == WIRE_FD ? fcntl(WIRE_FD, F_SETFD, 0) == 0
-				  : dup2(fds[0], WIRE_FD) >= 0);
-}
-
-/* Never returns.  REPORT is closed by success. */
-static void become_worker(
-    const struct spawn *spawn, const int fds[2], int report)
-{
-	ssize_t ignored;
-	int error;
-
-	(void)setpgid(0, 0);
-	signals_as_by_default();
-	if (settle_descriptors(fds))
-		(void)execve(spawn->path, spawn->argv, spawn->environment);
-	error = errno;
-	ignored = write(report, &error, sizeof(error));
-	(void)ignored;
-	_exit(127);
-}
-
 /* A child of the server and not of this process: who serves a worker reaps it. */
-static struct outcome start(const struct spawn *spawn, const int fds[2])
+static struct outcome start(const struct programs *programs,
+    const struct order *order, const int fds[2])
 {
-	struct outcome outcome = {.pid = -1};
-	ssize_t got;
-	int ends[2];
+	struct outcome outcome = {.number = order->number, .pid = -1};
+	struct spawn *spawn;
 
-	if (pipe2(ends, O_CLOEXEC) != 0)
-		return (struct outcome){.pid = -1, .error = errno};
-	outcome.pid = (pid_t)syscall(
-	    SYS_clone, (long)(CLONE_PARENT | SIGCHLD), 0L, 0L, 0L, 0L);
-	if (outcome.pid == 0)
-		become_worker(spawn, fds, ends[1]);
-	if (outcome.pid < 0)
-		outcome.error = errno;
-	close(ends[1]);
-	if (outcome.pid > 0 && !await(ends[0], START_PATIENCE_MS)) {
-		(void)kill(outcome.pid, SIGKILL);
-		outcome.error = ETIMEDOUT;
-	} else {
-		do
-			got = read(ends[0], &outcome.error,
-			    sizeof(outcome.error));
-		while (got < 0 && errno == EINTR);
+	if (order->program >= programs->count) {
+		outcome.error = EINVAL;
+		return outcome;
 	}
-	close(ends[0]);
+	spawn = programs->items[order->program];
+	spawn->patience_ms = order->patience_ms;
+	outcome.error = spawn_process(spawn, fds, true, &outcome.pid);
 	return outcome;
 }
 
 /* False at the end of the server. */
-static bool take_order(int control, int fds[2], uint32_t *number_out)
+static bool take_order(int control, int fds[2], struct order *order)
 {
-	struct order order;
-	struct iovec part = {&order, sizeof(order)};
+	struct iovec part = {order, sizeof(*order)};
 	union control room;
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1,
 	    .msg_control = &room, .msg_controllen = sizeof(room)};
@@ -147,12 +87,11 @@ static bool take_order(int control, int fds[2], uint32_t *number_out)
 	do
 		got = recvmsg(control, &message, MSG_CMSG_CLOEXEC);
 	while (got < 0 && errno == EINTR);
-	head = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+	head = got == (ssize_t)sizeof(*order) ? CMSG_FIRSTHDR(&message) : NULL;
 	if (head == NULL || head->cmsg_type != SCM_RIGHTS ||
 	    head->cmsg_len != CMSG_LEN(2 * sizeof(int)))
 		return false;
 	memcpy(fds, CMSG_DATA(head), 2 * sizeof(int));
-	*number_out = order.number;
 	return true;
 }
 
@@ -170,9 +109,9 @@ static int keep_descriptors(int control)
 	return high;
 }
 
-static void serve(const struct spawn *spawn, int control, pid_t server)
+static void serve(const struct programs *programs, int control, pid_t server)
 {
-	uint32_t number;
+	struct order order;
 	int fds[2];
 
 	(void)prctl(PR_SET_NAME, "signet-spawn", 0, 0, 0);
@@ -181,10 +120,9 @@ static void serve(const struct spawn *spawn, int control, pid_t server)
 	if (getppid() != server)
 		_exit(1);
 	control = keep_descriptors(control);
-	while (take_order(control, fds, &number)) {
-		struct outcome outcome = start(spawn, fds);
+	while (take_order(control, fds, &order)) {
+		struct outcome outcome = start(programs, &order, fds);
 
-		outcome.number = number;
 		close(fds[0]);
 		close(fds[1]);
 		if (send(control, &outcome, sizeof(outcome), MSG_NOSIGNAL) < 0)
@@ -195,31 +133,62 @@ static void serve(const struct spawn *spawn, int control, pid_t server)
 
 /* ---- In the server ---- */
 
+/* False when nothing came, and no end, within PATIENCE_MS. */
+static bool await(int fd, int patience_ms)
+{
+	struct pollfd ready = {.fd = fd, .events = POLLIN};
+	int got;
+
+	do
+		got = poll(&ready, 1, patience_ms);
+	while (got < 0 && errno == EINTR);
+	return got > 0;
+}
+
+static struct spawner *spawner_new(
+    const struct programs *programs, int fd, pid_t pid)
+{
+	struct spawner *spawner = mem_zalloc(sizeof(*spawner));
+
+	pthread_mutex_init(&spawner->lock, NULL);
+	for (unsigned i = 0; i < programs->count; i++)
+		spawner->paths[i] = mem_strdup(programs->items[i]->path);
+	spawner->count = programs->count;
+	spawner->fd = fd;
+	spawner->pid = pid;
+	spawner->start_patience_ms = programs->items[0]->patience_ms;
+	spawner->patience_ms = ANSWER_PATIENCE_MS(programs->items[0]);
+	return spawner;
+}
+
 enum err_code spawner_open(const struct hsm_options *options,
     struct spawner **spawner_out, struct err *err)
 {
-	OWNED(spawn) spawn = spawn_for_serving(options);
-	struct spawner *spawner;
+	return spawner_open_with(options, NULL, 0, spawner_out, err);
+}
+
+enum err_code spawner_open_with(const struct hsm_options *options,
+    struct spawn *const *others, unsigned count, struct spawner **spawner_out,
+    struct err *err)
+{
+	OWNED(spawn) worker = spawn_for_serving(options);
+	struct programs programs = {{worker}, 1};
 	pid_t server = getpid();
 	int ends[2];
 
+	for (unsigned i = 0; i < count && i < SPAWNER_OTHERS_MAX; i++)
+		programs.items[programs.count++] = others[i];
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0)
 		return err_fail(err, ERR_IO, "socketpair for the spawner: %m");
 	pid_t pid = fork();
 	if (pid == 0)
-		serve(spawn, ends[1], server);
+		serve(&programs, ends[1], server);
 	close(ends[1]);
 	if (pid < 0) {
 		close(ends[0]);
 		return err_fail(err, ERR_IO, "fork the spawner: %m");
 	}
-	spawner = mem_zalloc(sizeof(*spawner));
-	pthread_mutex_init(&spawner->lock, NULL);
-	spawner->path = mem_strdup(spawn->path);
-	spawner->fd = ends[0];
-	spawner->pid = pid;
-	spawner->patience_ms = ANSWER_PATIENCE_MS;
-	*spawner_out = spawner;
+	*spawner_out = spawner_new(&programs, ends[0], pid);
 	return ERR_OK;
 }
 
@@ -230,15 +199,14 @@ void spawner_close(struct spawner *spawner)
 	close(spawner->fd);
 	(void)spawn_reap(spawner->pid, 1000);
 	pthread_mutex_destroy(&spawner->lock);
-	free(spawner->path);
+	for (unsigned i = 0; i < spawner->count; i++)
+		free(spawner->paths[i]);
 	free(spawner);
 }
 
-static bool send_order(
-    int fd, uint32_t number, int socket_fd, int log_fd)
+static bool send_order(int fd, struct order order, const int fds[2])
 {
-	const int fds[2] = {socket_fd, log_fd};
-	struct order order = {number};
+	const size_t len = 2 * sizeof(fds[0]);
 	struct iovec part = {&order, sizeof(order)};
 	union control room = {.room = {0}};
 	struct msghdr message = {.msg_iov = &part, .msg_iovlen = 1,
@@ -248,8 +216,8 @@ static bool send_order(
 
 	head->cmsg_level = SOL_SOCKET;
 	head->cmsg_type = SCM_RIGHTS;
-	head->cmsg_len = CMSG_LEN(sizeof(fds));
-	memcpy(CMSG_DATA(head), fds, sizeof(fds));
+	head->cmsg_len = CMSG_LEN(len);
+	memcpy(CMSG_DATA(head), fds, len);
 	do
 		sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
 	while (sent < 0 && errno == EINTR);
@@ -278,12 +246,14 @@ static enum err_code take_outcome(
 }
 
 /* What comes late, to an order that nobody waits for, is ended. */
-static enum err_code exchange(struct spawner *spawner, const int fds[2],
-    struct outcome *outcome, struct err *err)
+static enum err_code exchange(struct spawner *spawner, uint32_t program,
+    const int fds[2], struct outcome *outcome, struct err *err)
 {
+	const struct order order = {
+	    ++spawner->number, program, spawner->start_patience_ms};
 	enum err_code code;
 
-	if (!send_order(spawner->fd, ++spawner->number, fds[0], fds[1]))
+	if (!send_order(spawner->fd, order, fds))
 		return errno == EAGAIN
 		    ? err_fail(err, ERR_HSM_UNAVAILABLE,
 			  "the process that starts workers takes no orders")
@@ -296,15 +266,14 @@ static enum err_code exchange(struct spawner *spawner, const int fds[2],
 	return code;
 }
 
-enum err_code spawner_start(struct spawner *spawner, int socket_fd,
-    int log_fd, pid_t *pid_out, struct err *err)
+static enum err_code start_program(struct spawner *spawner, uint32_t program,
+    const int fds[2], pid_t *pid_out, struct err *err)
 {
-	const int fds[2] = {socket_fd, log_fd};
 	struct outcome outcome;
 	enum err_code code;
 
 	pthread_mutex_lock(&spawner->lock);
-	code = exchange(spawner, fds, &outcome, err);
+	code = exchange(spawner, program, fds, &outcome, err);
 	pthread_mutex_unlock(&spawner->lock);
 	if (code != ERR_OK)
 		return code;
@@ -314,12 +283,33 @@ enum err_code spawner_start(struct spawner *spawner, int socket_fd,
 	}
 	if (outcome.pid > 0)
 		(void)spawn_reap(outcome.pid, 1000);
-	return spawn_refuse(spawner->path, outcome.error, err);
+	return spawn_refuse(spawner->paths[program], outcome.error, err);
+}
+
+enum err_code spawner_start(struct spawner *spawner, int socket_fd,
+    int log_fd, pid_t *pid_out, struct err *err)
+{
+	const int fds[2] = {socket_fd, log_fd};
+
+	return start_program(spawner, 0, fds, pid_out, err);
+}
+
+enum err_code spawner_start_other(struct spawner *spawner, unsigned index,
+    const int fds[2], pid_t *pid_out, struct err *err)
+{
+	if (index + 1 >= spawner->count)
+		abort();
+	return start_program(spawner, index + 1, fds, pid_out, err);
 }
 
 void spawner_set_patience(struct spawner *spawner, int patience_ms)
 {
 	spawner->patience_ms = patience_ms;
+}
+
+void spawner_set_start_patience(struct spawner *spawner, int patience_ms)
+{
+	spawner->start_patience_ms = patience_ms;
 }
 
 bool spawner_alive(struct spawner *spawner)

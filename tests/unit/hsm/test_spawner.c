@@ -4,6 +4,7 @@
 #include "config.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -16,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "base/fs.h"
 #include "base/sandbox.h"
 #include "fake.h"
 #include "hsm/spawner.h"
@@ -252,6 +254,113 @@ static void one_that_hangs_for_long_holds_up_nobody(void **state)
 	assert_int_equal(kill(stopped, SIGKILL), 0);
 }
 
+/* A copy of the worker that nobody can open until its lease is given back: a
+ * program on a file system that hangs. */
+static char *copy_that_hangs(struct fake *fake, int *fd_out)
+{
+	char *path = fake_path(fake, "slow");
+	OWNED_BUF(program);
+	struct err err = {0};
+
+	signal(SIGIO, SIG_IGN);
+	assert_int_equal(
+	    fs_read(FAKE_WORKER, (size_t)64 << 20, &program, &err), ERR_OK);
+	assert_int_equal(
+	    fs_write(path, 0700, buf_bytes(&program), &err), ERR_OK);
+	*fd_out = open(path, O_RDONLY | O_CLOEXEC);
+	assert_true(*fd_out >= 0);
+	if (fcntl(*fd_out, F_SETLEASE, F_WRLCK) != 0 && errno == EINVAL)
+		skip();	/* a file system without leases */
+	return path;
+}
+
+static void a_program_that_does_not_start_in_time_is_ended(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+	siginfo_t info;
+	pid_t spawner, pid = 0;
+	int lease;
+	OWNED_STR(path) = copy_that_hangs(fake, &lease);
+
+	fake->options.worker = path;
+	open_spawner(fake);
+	spawner = only_child();
+	spawner_set_start_patience(fake->options.spawner, 1);
+	assert_int_equal(spawner_start(fake->options.spawner, STDIN_FILENO,
+	    STDERR_FILENO, &pid, &err), ERR_CONFIG);
+	assert_non_null(strstr(err.detail, "timed out"));
+	assert_int_equal(pid, 0);
+	/* Ended and reaped. */
+	assert_int_equal(only_child(), spawner);
+	assert_int_equal(waitid(P_ALL, 0, &info, WEXITED | WNOHANG), 0);
+	assert_int_equal(info.si_pid, 0);
+	close(lease);
+	spawner_set_start_patience(fake->options.spawner, 60000);
+	err_clear(&err);
+	fake_open(fake, NULL);
+}
+
+static void a_start_without_a_spawner_is_bounded_too(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+	pid_t pid = 0;
+	int lease, ends[2];
+	OWNED_STR(path) = copy_that_hangs(fake, &lease);
+
+	fake->options.worker = path;
+	OWNED(spawn) spawn = spawn_for_serving(&fake->options);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	spawn->patience_ms = 1;
+	assert_int_equal(
+	    spawn_start(spawn, ends[0], STDERR_FILENO, &pid, &err), ERR_CONFIG);
+	assert_non_null(strstr(err.detail, "timed out"));
+	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+	assert_int_equal(errno, ECHILD);
+	close(lease);
+	spawn->patience_ms = 60000;
+	err_clear(&err);
+	assert_int_equal(
+	    spawn_start(spawn, ends[0], STDERR_FILENO, &pid, &err), ERR_OK);
+	(void)spawn_reap(pid, 0);
+	close(ends[0]);
+	close(ends[1]);
+}
+
+static void another_program_is_started_by_its_number(void **state)
+{
+	struct fake *fake = *state;
+	struct err err = {0};
+	char answer[16] = "";
+	const char *const argv[] = {"-c", "echo \"$1$PATH\" >&3", "x", "told",
+	    NULL};
+	OWNED(spawn) first = spawn_for_program("/nonexistent/first", argv);
+	OWNED(spawn) shell = spawn_for_program("/bin/sh", argv);
+	struct spawn *const others[] = {first, shell};
+	pid_t pid = 0;
+	int ends[2];
+
+	assert_int_equal(spawner_open_with(&fake->options, others, 2,
+	    &fake->options.spawner, &err), ERR_OK);
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+	const int fds[2] = {ends[1], STDERR_FILENO};
+	assert_int_equal(spawner_start_other(fake->options.spawner, 0, fds,
+	    &pid, &err), ERR_CONFIG);
+	assert_non_null(strstr(err.detail, "/nonexistent/first"));
+	assert_int_equal(pid, 0);
+	err_clear(&err);
+	assert_int_equal(spawner_start_other(fake->options.spawner, 1, fds,
+	    &pid, &err), ERR_OK);
+	close(ends[1]);
+	assert_true(read(ends[0], answer, sizeof(answer) - 1) > 4);
+	assert_memory_equal(answer, "told", 4);
+	close(ends[0]);
+	assert_int_equal(spawn_reap(pid, 60000), 0);
+	/* And the worker as before. */
+	fake_open(fake, NULL);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin, end)
 
 int main(void)
@@ -264,6 +373,9 @@ int main(void)
 	    TEST(one_that_hangs_for_long_holds_up_nobody),
 	    TEST(a_spawner_that_is_gone_is_noticed_and_starts_nothing),
 	    TEST(a_spawner_that_hangs_is_waited_for_only_so_long),
+	    TEST(a_program_that_does_not_start_in_time_is_ended),
+	    TEST(a_start_without_a_spawner_is_bounded_too),
+	    TEST(another_program_is_started_by_its_number),
 	};
 	struct err err = {0};
 
