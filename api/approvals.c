@@ -24,6 +24,8 @@ static const struct {
     {handle_certificate_revoke, judge_certificate_revoke},
     {handle_identity_create, judge_identity_create},
     {handle_identity_revoke, judge_identity_revoke},
+    {handle_identity_change, judge_identity_change},
+    {handle_identity_code, judge_identity_code},
 };
 
 static enum err_code judge(

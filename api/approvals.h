@@ -26,7 +26,8 @@
 typedef enum err_code approvals_judge(
     struct exchange *x, bool *needed_out, struct err *err);
 approvals_judge judge_cluster_retire, judge_certificate_revoke,
-    judge_identity_create, judge_identity_revoke;
+    judge_identity_create, judge_identity_revoke,
+    judge_identity_change, judge_identity_code;
 
 /* For judges: is IDENTITY one who approves? */
 MUST_CHECK bool approvals_of_approver(

@@ -80,6 +80,22 @@ static enum err_code read_request(
 	return names_set_cn(it->names, BYTES_STR(x->identity->name), err);
 }
 
+/* What has become of it since its caller was found. */
+static const char *why_not(
+    const struct exchange *x, const struct identity *now)
+{
+	if (now == NULL)
+		return "no such identity";
+	if (identity_fault(now, clock_now()) != NULL)
+		return identity_fault(now, clock_now());
+	if (memcmp(now->hash, x->identity->hash, sizeof(now->hash)) != 0 &&
+	    x->caller.kind == CALLER_CODE)
+		return "another code was drawn while it waited";
+	if (strcmp(now->name, x->identity->name) != 0)
+		return "it was renamed while it waited";
+	return NULL;
+}
+
 static enum err_code judge(
     struct exchange *x, struct enrolment *it, struct err *err)
 {
@@ -88,8 +104,7 @@ static enum err_code judge(
 	    x->app->store, x->identity->id, &it->identity, err);
 	if (code != ERR_OK)
 		return code;
-	const char *why = it->identity == NULL ? "no such identity"
-	    : identity_fault(it->identity, clock_now());
+	const char *why = why_not(x, it->identity);
 	if (why != NULL)
 		return authn_refuse_bearer(x, "identity", why, err);
 	if (it->identity->cluster == NULL)
@@ -118,7 +133,7 @@ static enum err_code certify(struct exchange *x, struct enrolment *it,
 	    .until = identity->expires,
 	    .requester = it->requester,
 	    .identity = identity->id,
-	    .spends_code = x->caller.kind == CALLER_CODE,
+	    .code = x->caller.kind == CALLER_CODE ? identity->hash : NULL,
 	    .source = x->source,
 	    .request_id = x->request_id,
 	};
@@ -168,9 +183,9 @@ static enum err_code spend(struct exchange *x, const struct enrolment *it,
 		authn_require(x, intent);
 		return ERR_OK;
 	}
-	if (it->identity->enrolled != 0)
+	if (it->identity->code_used != 0)
 		return err_refuse(err, ERR_UNAUTHENTICATED,
-		    "The enrolment code is used up; ask for another identity");
+		    "The enrolment code is used up; ask for a new one");
 	if (clock_now() >= it->identity->code_expires)
 		return authn_refuse_bearer(
 		    x, "identity", "code expired while it waited", err);

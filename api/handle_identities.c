@@ -6,6 +6,7 @@
 #include "api/approvals.h"
 #include "api/authn.h"
 #include "api/body.h"
+#include "api/identities.h"
 #include "api/metrics.h"
 #include "api/trail.h"
 #include "api/view.h"
@@ -80,14 +81,14 @@ static enum err_code read_wish(const struct exchange *x, struct wish *wish,
 	return ERR_OK;
 }
 
-static char *object_of(const struct identity *identity)
+char *identities_object(const struct identity *identity)
 {
 	char id[2 * IDENTITY_ID_SIZE + 1];
 	return mem_printf(
 	    "identity:%s", hex_write(identity->id, IDENTITY_ID_SIZE, id));
 }
 
-static char *join_roles(const struct identity *identity)
+char *identities_roles(const struct identity *identity)
 {
 	OWNED_BUF(text);
 	for (size_t i = 0; i < identity->roles_count; i++)
@@ -111,8 +112,8 @@ static enum err_code create(struct exchange *x, const struct wish *wish,
 		return code;
 	if (cluster != NULL)
 		cluster_require(batch, cluster);
-	OWNED_STR(object) = object_of(*identity_out);
-	OWNED_STR(roles) = join_roles(*identity_out);
+	OWNED_STR(object) = identities_object(*identity_out);
+	OWNED_STR(roles) = identities_roles(*identity_out);
 	trail_add(x, batch,
 	    &(struct audit_entry){.action = "identity.create",
 		.cluster = (*identity_out)->cluster,
@@ -194,7 +195,7 @@ enum err_code handle_identity_list(struct exchange *x, struct err *err)
 	return ERR_OK;
 }
 
-static enum err_code get(const struct exchange *x,
+enum err_code identities_get(const struct exchange *x,
     struct identity **identity_out, struct err *err)
 {
 	uint8_t id[IDENTITY_ID_SIZE];
@@ -240,7 +241,7 @@ static enum err_code read_holding(const struct exchange *x,
 	return code;
 }
 
-static enum err_code reply_whole(struct exchange *x,
+enum err_code identities_reply(struct exchange *x,
     const struct identity *identity, struct err *err)
 {
 	OWNED_HOLDING(holding);
@@ -261,8 +262,8 @@ static enum err_code reply_whole(struct exchange *x,
 enum err_code handle_identity_show(struct exchange *x, struct err *err)
 {
 	OWNED(identity) identity = NULL;
-	enum err_code code = get(x, &identity, err);
-	return code == ERR_OK ? reply_whole(x, identity, err) : code;
+	enum err_code code = identities_get(x, &identity, err);
+	return code == ERR_OK ? identities_reply(x, identity, err) : code;
 }
 
 /* ---- revoke ---- */
@@ -285,21 +286,20 @@ static enum err_code add_revocation(struct exchange *x, struct batch *batch,
 	return ERR_OK;
 }
 
-/* Nobody ends themselves: so one admin is always left. */
-static enum err_code check_other(const struct exchange *x,
-    const struct identity *identity, struct err *err)
+enum err_code identities_check_other(const struct exchange *x,
+    const struct identity *identity, const char *verb, struct err *err)
 {
 	if (x->identity == NULL ||
 	    memcmp(x->identity->id, identity->id, IDENTITY_ID_SIZE) != 0)
 		return ERR_OK;
 	return err_refuse(err, ERR_POLICY,
-	    "An identity does not revoke itself; another admin does");
+	    "An identity does not %s itself; another admin does", verb);
 }
 
 static void add_end(const struct exchange *x, struct batch *batch,
     const struct identity *identity)
 {
-	OWNED_STR(object) = object_of(identity);
+	OWNED_STR(object) = identities_object(identity);
 	identity_revoke(batch, identity);
 	trail_add(x, batch,
 	    &(struct audit_entry){.action = "identity.revoke",
@@ -341,9 +341,9 @@ static enum err_code revoke_once(
     struct exchange *x, bool *more_out, struct err *err)
 {
 	OWNED(identity) identity = NULL;
-	enum err_code code = get(x, &identity, err);
+	enum err_code code = identities_get(x, &identity, err);
 	if (code == ERR_OK)
-		code = check_other(x, identity, err);
+		code = identities_check_other(x, identity, "revoke", err);
 	return code == ERR_OK ? end_identity(x, identity, more_out, err) : code;
 }
 
@@ -362,9 +362,9 @@ enum err_code judge_identity_revoke(
     struct exchange *x, bool *needed_out, struct err *err)
 {
 	OWNED(identity) identity = NULL;
-	enum err_code code = get(x, &identity, err);
+	enum err_code code = identities_get(x, &identity, err);
 	if (code == ERR_OK)
-		code = check_other(x, identity, err);
+		code = identities_check_other(x, identity, "revoke", err);
 	if (code == ERR_OK)
 		*needed_out = identity->revoked == 0 &&
 		    approvals_of_approver(x, identity);
@@ -380,6 +380,6 @@ enum err_code handle_identity_revoke(struct exchange *x, struct err *err)
 		code = revoke_all(x, err);
 	while (api_again(code, &attempt));
 	if (code == ERR_OK)
-		code = get(x, &identity, err);
-	return code == ERR_OK ? reply_whole(x, identity, err) : code;
+		code = identities_get(x, &identity, err);
+	return code == ERR_OK ? identities_reply(x, identity, err) : code;
 }

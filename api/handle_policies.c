@@ -45,3 +45,80 @@ enum err_code handle_policy_show(struct exchange *x, struct err *err)
 	reply_json(&x->reply, MHD_HTTP_OK, json);
 	return ERR_OK;
 }
+
+/* ---- roles ---- */
+
+/* Where a page begins, and where it ends. */
+struct role_page {
+	json_t *items;
+	const struct page *page;
+	const char *last;
+	bool begun, more;
+};
+
+static void add_role(struct role_page *to, const struct role_view *role)
+{
+	if (!to->begun) {
+		to->begun = strcmp(role->name, to->page->cursor) == 0;
+		return;
+	}
+	to->more = to->more || json_array_size(to->items) == to->page->limit;
+	if (to->more)
+		return;
+	json_array_append_new(to->items, view_role(role));
+	to->last = role->name;
+}
+
+static void add_builtin(struct role_page *to)
+{
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		struct role_info info;
+		role_info(i, &info);
+		add_role(to,
+		    &(struct role_view){.name = info.name,
+			.description = info.help,
+			.actions = info.all,
+			.needs_cluster = info.bound,
+			.is_builtin = true});
+	}
+}
+
+static void add_own(struct role_page *to, const struct role_set *set)
+{
+	for (size_t i = 0; i < role_set_count(set); i++) {
+		struct role_view role = {
+		    .name = role_set_name(set, i),
+		    .description = role_set_description(set, i),
+		};
+		(void)!role_set_find(set, role.name, &role.actions);
+		role.needs_cluster = (role.actions &
+		    PERMISSION_BIT(PERM_KEY_USE)) != 0;
+		/* As every identity. */
+		role.actions |= PERMISSION_BIT(PERM_IDENTITY_RENEW);
+		add_role(to, &role);
+	}
+}
+
+/* The built-in ones first, in the order of the table of grants, then those of the
+ * file in its order: the cursor is the last name shown. */
+enum err_code handle_role_list(struct exchange *x, struct err *err)
+{
+	struct page page;
+	OWNED(policy_set) policies = app_policies(x->app);
+	enum err_code code = page_read(x, &page, err);
+	if (code != ERR_OK)
+		return code;
+	struct role_page to = {
+	    .items = json_array(),
+	    .page = &page,
+	    .begun = page.cursor == NULL,
+	};
+	add_builtin(&to);
+	add_own(&to, policy_set_roles(policies));
+	OWNED_JSON(json) = view_list(to.items, to.more ? to.last : NULL);
+	if (!to.begun)
+		return err_refuse(err, ERR_BAD_FIELD,
+		    "Parameter \"cursor\" is not the name of a role");
+	reply_json(&x->reply, MHD_HTTP_OK, json);
+	return ERR_OK;
+}

@@ -141,7 +141,7 @@ json_t *view_identity(const struct identity *identity, int64_t now)
 	view_set_opt(json, "creator", identity->creator);
 	if (!token)
 		view_set(json, "ttl_seconds", json_integer(identity->ttl));
-	if (!token && identity->enrolled == 0)
+	if (identity->code_used == 0 && identity->code_expires != 0)
 		view_set_time(json, "code_expires", identity->code_expires);
 	if (identity->enrolled != 0)
 		view_set_time(json, "enrolled", identity->enrolled);
@@ -396,6 +396,22 @@ json_t *view_policy(const struct policy *policy, bool with_text)
 		OWNED_STR(text) = buf_to_str(&printed);
 		view_set_text(json, "text", text);
 	}
+	return json;
+}
+
+json_t *view_role(const struct role_view *role)
+{
+	json_t *json = new_object();
+	json_t *actions = new_array();
+	view_set_text(json, "name", role->name);
+	view_set_text(json, "kind", role->is_builtin ? "built-in" : "own");
+	view_set_text(json, "description", role->description);
+	view_set(json, "needs_cluster", json_boolean(role->needs_cluster));
+	for (unsigned p = 0; p < PERM_COUNT; p++)
+		if ((role->actions & PERMISSION_BIT(p)) != 0)
+			add(actions,
+			    view_text(permission_name((enum permission)p)));
+	view_set(json, "actions", actions);
 	return json;
 }
 

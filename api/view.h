@@ -26,6 +26,13 @@ json_t *view_issuer(const struct issuer *issuer, const struct crl *crl);
 json_t *view_crl(const struct crl *crl);
 json_t *view_key(const struct key_info *key);
 json_t *view_policy(const struct policy *policy, bool with_text);
+struct role_view {
+	const char *name, *description;
+	permissions actions;
+	bool needs_cluster;	/* of an identity that has it */
+	bool is_builtin;
+};
+json_t *view_role(const struct role_view *role);
 
 /* {"items": ITEMS, "next": NEXT}; takes ITEMS over; NEXT NULL: the last. */
 json_t *view_list(json_t *items, const char *next);

@@ -59,8 +59,8 @@ struct issue_order {
 	const char *source;		/* address, for the audit log */
 	const char *request_id;
 	uint32_t roles;			/* ROLE_* of the certificate */
-	const uint8_t *token_id;	/* token spent with the intent, or NULL; that
-					 * of IDENTITY: its enrolment code */
+	const uint8_t *token_id;	/* token spent with the intent, or NULL; with
+					 * IDENTITY the head of its code's hash */
 	const uint8_t *identity;	/* that the certificate is of, or NULL */
 };
 

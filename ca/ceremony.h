@@ -69,7 +69,8 @@ struct service_order {
 	const char *requester;
 	const uint8_t *identity;	/* that it is of, or NULL */
 	const char *source, *request_id; /* for the audit log, or NULL */
-	bool spends_code;		/* of IDENTITY, with the intent */
+	const uint8_t *code;		/* head of the hash of IDENTITY's code that is
+					 * spent with the intent; NULL: none */
 };
 MUST_CHECK enum err_code service_issue(struct ca *ca,
     const struct service_order *order, struct secret **key_pem_out,

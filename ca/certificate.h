@@ -50,8 +50,8 @@ struct certificate {
 	uint8_t reason;			/* RFC 5280 5.3.1 */
 	uint8_t spki_hash[32];
 	uint8_t tbs_hash[32];		/* SHA-256 of what was signed */
-	uint8_t token_id[TOKEN_ID_SIZE]; /* zero: no token was spent; the id of
-					 * the identity: its code was */
+	uint8_t token_id[TOKEN_ID_SIZE]; /* zero: no token was spent; with an
+					 * identity the head of its code's hash */
 	uint8_t identity[IDENTITY_ID_SIZE]; /* that it is of; zero: of none, or of
 					 * one from before they were recorded */
 	struct names *names;

@@ -10,11 +10,11 @@
 #define SETTLED_AT_ONCE 256
 #define CONFLICTS_MAX 16
 
-static bool has_token(const struct certificate *intent)
+static bool is_set(const uint8_t id[static TOKEN_ID_SIZE])
 {
 	static const uint8_t none[TOKEN_ID_SIZE];
 
-	return memcmp(intent->token_id, none, sizeof(none)) != 0;
+	return memcmp(id, none, sizeof(none)) != 0;
 }
 
 static void keep_serial(struct batch *batch, const struct certificate *intent)
@@ -32,20 +32,21 @@ static void keep_serial(struct batch *batch, const struct certificate *intent)
 	certificate_put(batch, &record);
 }
 
-/* What was spent with the intent, and nothing came of it, is good again.  That an
- * identity's own id stands there says that it was its code. */
+/* What was spent with the intent, and nothing came of it, is good again; but for a
+ * code in whose place another was drawn since. */
 static enum err_code refund(struct store *store, struct batch *batch,
     const struct certificate *intent, struct err *err)
 {
 	OWNED(identity) identity = NULL;
 
-	if (!has_token(intent))
+	if (!is_set(intent->token_id))
 		return ERR_OK;
-	if (memcmp(intent->token_id, intent->identity, TOKEN_ID_SIZE) != 0)
+	if (!is_set(intent->identity))
 		return token_refund(store, batch, intent->token_id, err);
 	enum err_code code =
 	    identity_find(store, intent->identity, &identity, err);
-	if (code == ERR_OK && identity != NULL && identity->enrolled != 0)
+	if (code == ERR_OK && identity != NULL &&
+	    identity_spent(identity, intent->token_id))
 		identity_unenroll(batch, identity);
 	return code;
 }
@@ -86,7 +87,7 @@ static void page_clear(struct page *page)
 static bool holds_token_of(
     const struct page *page, const struct certificate *intent)
 {
-	if (!has_token(intent))
+	if (!is_set(intent->token_id))
 		return false;
 	for (size_t i = 0; i < page->count; i++) {
 		if (memcmp(page->intents[i]->token_id, intent->token_id,

@@ -282,9 +282,62 @@ static enum err_code enroll_identity(struct replay *replay,
 	enum err_code code = find_identity(replay, entry, &identity, err);
 
 	(void)is_signed;
-	if (code == ERR_OK && identity != NULL && identity->enrolled == 0)
+	if (code == ERR_OK && identity != NULL && identity->code_used == 0)
 		identity_enroll(replay->batch, identity);
 	return code;
+}
+
+/* The code of the backup is good no longer; the one in its place is lost. */
+static enum err_code replace_code(struct replay *replay,
+    const struct audit_entry *entry, bool is_signed, struct err *err)
+{
+	OWNED(identity) identity = NULL;
+	enum err_code code = find_identity(replay, entry, &identity, err);
+
+	(void)is_signed;
+	if (code != ERR_OK || identity == NULL)
+		return code;
+	identity_forget_code(identity);
+	identity_put(replay->batch, identity);
+	return ERR_OK;
+}
+
+static bool is_in_list(const char *list, const char *name)
+{
+	size_t len = strlen(name);
+
+	for (; list != NULL; list = strchr(list, ',')) {
+		list += *list == ',';
+		if (strncmp(list, name, len) == 0 &&
+		    (list[len] == ',' || list[len] == '\0'))
+			return true;
+	}
+	return false;
+}
+
+/* The roles that it had no longer; those that it got are an admin's to give. */
+static enum err_code reduce_identity(struct replay *replay,
+    const struct audit_entry *entry, bool is_signed, struct err *err)
+{
+	OWNED(identity) identity = NULL;
+	enum err_code code = find_identity(replay, entry, &identity, err);
+	const char *told = behind(entry->detail, "roles ");
+	OWNED_STR(list) =
+	    told == NULL ? NULL : mem_strndup(told, strcspn(told, ";"));
+	size_t kept = 0;
+
+	(void)is_signed;
+	if (code != ERR_OK || identity == NULL || list == NULL)
+		return code;
+	for (size_t i = 0; i < identity->roles_count; i++) {
+		if (is_in_list(list, identity->roles[i]))
+			identity->roles[kept++] = identity->roles[i];
+		else
+			free(identity->roles[i]);
+	}
+	identity->roles_count = kept;
+	identity_put(replay->batch, identity);
+	return ERR_OK;
 }
 
 static enum err_code find_cluster(struct replay *replay,
@@ -368,32 +421,36 @@ typedef enum err_code effect(struct replay *replay,
     const struct audit_entry *entry, bool is_signed, struct err *err);
 
 /* What each action took away.  No effect: nothing of it is in the store, or
- * nothing that would have to come back. */
+ * nothing that would have to come back.  What it gave is lost where whoever
+ * restores is told of it all the same. */
 static const struct {
 	const char *action, *result;
 	effect *effect;
+	bool is_told;
 } effects[] = {
-    {"approval.request", "granted", NULL}, /* replay_finish() ends them all */
-    {"approval.approve", "granted", NULL},
-    {"approval.reject", "granted", NULL},
-    {"approval.execute", "granted", NULL},
-    {"approval.expire", "granted", NULL},
-    {"certificate.issue", "granted", issue},
-    {"certificate.unresolved", "failed", leave_unresolved},
-    {"certificate.revoke", "granted", revoke},
-    {"token.revoke", "granted", revoke_token},
-    {"identity.revoke", "granted", revoke_identity},
-    {"identity.enroll", "granted", enroll_identity},
-    {"cluster.retire", "granted", retire},
-    {"cluster.quarantine", "granted", quarantine},
-    {"crl.publish", "granted", publish},
-    {"crl.request", "granted", NULL},
-    {"identity.renew", "granted", NULL},
-    {"issuer.responder", "granted", NULL},
-    {"key.datakey", "granted", NULL},
-    {"key.unwrap", "granted", NULL},
-    {"self", "granted", NULL},
-    {"store.restore", "granted", NULL},
+    {"approval.request", "granted", NULL, false}, /* replay_finish() ends them all */
+    {"approval.approve", "granted", NULL, false},
+    {"approval.reject", "granted", NULL, false},
+    {"approval.execute", "granted", NULL, false},
+    {"approval.expire", "granted", NULL, false},
+    {"certificate.issue", "granted", issue, false},
+    {"certificate.unresolved", "failed", leave_unresolved, false},
+    {"certificate.revoke", "granted", revoke, false},
+    {"token.revoke", "granted", revoke_token, false},
+    {"identity.revoke", "granted", revoke_identity, false},
+    {"identity.enroll", "granted", enroll_identity, false},
+    {"identity.code", "granted", replace_code, true},
+    {"identity.change", "granted", reduce_identity, true},
+    {"cluster.retire", "granted", retire, false},
+    {"cluster.quarantine", "granted", quarantine, false},
+    {"crl.publish", "granted", publish, false},
+    {"crl.request", "granted", NULL, false},
+    {"identity.renew", "granted", NULL, false},
+    {"issuer.responder", "granted", NULL, false},
+    {"key.datakey", "granted", NULL, false},
+    {"key.unwrap", "granted", NULL, false},
+    {"self", "granted", NULL, false},
+    {"store.restore", "granted", NULL, false},
 };
 
 /* Every permission to read ends so, and takes nothing away. */
@@ -426,6 +483,8 @@ enum err_code replay_effect(struct replay *replay,
 		    strcmp(effects[i].action, entry->action) != 0 ||
 		    strcmp(effects[i].result, entry->result) != 0)
 			continue;
+		if (effects[i].is_told)
+			note_by_hand(replay, entry);
 		if (effects[i].effect == NULL)
 			return ERR_OK;
 		return effects[i].effect(replay, entry, is_signed, err);

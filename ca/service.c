@@ -112,7 +112,7 @@ enum err_code service_certify(struct ca *ca, const struct service_order *order,
 	    .source = order->source == NULL ? "local" : order->source,
 	    .request_id = order->request_id,
 	    .roles = order->roles, .identity = order->identity,
-	    .token_id = order->spends_code ? order->identity : NULL};
+	    .token_id = order->code};
 	if (intent == NULL)
 		return ca_find_repeat(ca, &whole, certificate_out, err);
 	return ca_issue(ca, &whole, intent, certificate_out, err);

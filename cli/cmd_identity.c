@@ -4,6 +4,7 @@
 
 #include "cli/call.h"
 #include "cli/commands.h"
+#include "cli/exit.h"
 #include "cli/session.h"
 
 static const struct column columns[] = {
@@ -79,6 +80,63 @@ int identity_create_run(const struct options *options)
 	return call_object(options, "POST", "/identities", body, details);
 }
 
+const struct option_spec identity_set_options[] = {
+    {"role", "R", "what it may do; replaces what was", true, false},
+    {"name", "N", "name of it, and of its next certificates", false, false},
+    {"ttl", "D", "how long its next certificates last", false, false},
+    {"lifetime", "D", "when the identity ends, from now", false, false},
+    {"from", "CIDR", "where it may be used from; replaces what was", true,
+	false},
+    {"anywhere", NULL, "it may be used from anywhere", false, false},
+    {0},
+};
+
+static int wrong_use(const char *why)
+{
+	struct err err = {0};
+
+	(void)err_refuse(&err, ERR_USAGE, "%s", why);
+	return exit_with("signet", &err);
+}
+
+int identity_set_run(const struct options *options)
+{
+	OWNED_STR(path) =
+	    call_path("/identities/", options_arg(options, 0), "");
+	OWNED_JSON(body) = json_object();
+
+	if (options_has(options, "from") && options_has(options, "anywhere"))
+		return wrong_use("either --from CIDR or --anywhere, not both");
+	if (options_has(options, "role"))
+		call_set_texts(body, "roles", options, "role");
+	if (options_has(options, "from"))
+		call_set_texts(body, "from", options, "from");
+	if (options_has(options, "anywhere"))
+		json_object_set_new(body, "from", json_array());
+	call_set_text(body, "name", options_get(options, "name"));
+	call_set_text(body, "ttl", options_get(options, "ttl"));
+	call_set_text(body, "lifetime", options_get(options, "lifetime"));
+	if (json_object_size(body) == 0)
+		return wrong_use("say what is to change: --role, --name, --ttl, "
+				 "--lifetime, --from or --anywhere");
+	return call_object(options, "PATCH", path, body, details);
+}
+
+const struct option_spec identity_code_options[] = {
+    {"code-ttl", "D", "how long the enrolment code lasts [24h]", false, false},
+    {0},
+};
+
+int identity_code_run(const struct options *options)
+{
+	OWNED_STR(path) =
+	    call_path("/identities/", options_arg(options, 0), "/codes");
+	OWNED_JSON(body) = json_object();
+
+	call_set_text(body, "code_ttl", options_get(options, "code-ttl"));
+	return call_object(options, "POST", path, body, details);
+}
+
 const struct option_spec identity_list_options[] = {{0}};
 
 int identity_list_run(const struct options *options)
@@ -106,4 +164,20 @@ const struct option_spec identity_revoke_options[] = {{0}};
 int identity_revoke_run(const struct options *options)
 {
 	return call_one(options, "DELETE");
+}
+
+static const struct column role_columns[] = {
+    {"NAME", "name"},
+    {"KIND", "kind"},
+    {"NEEDS CLUSTER", "needs_cluster"},
+    {"ACTIONS", "actions"},
+    {"DESCRIPTION", "description"},
+    {0},
+};
+
+const struct option_spec role_list_options[] = {{0}};
+
+int role_list_run(const struct options *options)
+{
+	return call_list(options, "/roles", role_columns, "no roles");
 }

@@ -51,11 +51,14 @@ COMMAND(key_unwrap);
 COMMAND(hsm_selftest);
 
 COMMAND(identity_create);
+COMMAND(identity_set);
+COMMAND(identity_code);
 COMMAND(identity_list);
 COMMAND(identity_show);
 COMMAND(identity_revoke);
 COMMAND(identity_enroll);
 COMMAND(identity_renew);
+COMMAND(role_list);
 
 COMMAND(policy_list);
 COMMAND(policy_show);

@@ -50,29 +50,38 @@ _Static_assert(PERM_COUNT <= 64, "a bit for each");
 /* The whole of it: what is not here nobody may. */
 static const struct grant {
 	enum role role;
-	const char *name;
+	const char *name, *help;
 	permissions by_certificate; /* of a caller by certificate */
 	permissions by_token;	/* of one with a bootstrap token */
 	permissions by_key_token; /* of one with a bearer token */
 	bool bound;		/* only within a cluster */
 } grants[] = {
 	{ROLE_ADMIN, "admin",
+	    "makes and ends clusters, bootstrap tokens and identities; sees all",
 	    OWN | READING | BIT(CLUSTER_WRITE) | BIT(TOKEN_WRITE) |
 		BIT(IDENTITY_WRITE) | BIT(IDENTITY_REVOKE) |
 		BIT(SERVICE_REVOKE) | APPROVING, 0, 0, false},
 	{ROLE_OPERATOR, "operator",
+	    "issues, lists and revokes certificates of clusters",
 	    OWN | BIT(TOKEN_WRITE) | BIT(TOKEN_READ) | BIT(CERT_ISSUE) |
 		BIT(CERT_READ) | BIT(CERT_REVOKE) | BIT(CRL_PUBLISH) |
 		BIT(CLUSTER_READ) | BIT(ISSUER_READ) | BIT(POLICY_READ) |
 		BIT(STATUS_READ), 0, 0, false},
 	{ROLE_KEY_OFFICER, "key-officer",
+	    "makes and ends keys; uses none",
 	    OWN | BIT(KEY_MANAGE) | BIT(KEY_READ) | BIT(CLUSTER_READ) |
 		BIT(STATUS_READ) | APPROVING, 0, 0, false},
-	{ROLE_AUDITOR, "auditor", OWN | READING, 0, 0, false},
-	{ROLE_NODE, "node", BIT(CERT_RENEW), BIT(CERT_ISSUE), 0, true},
-	{ROLE_KMS, "kms", OWN | KEY_USING, 0, KEY_USING, true},
-	{ROLE_KEY_USER, "key-user", OWN | KEY_USING, 0, 0, false},
+	{ROLE_AUDITOR, "auditor",
+	    "sees all and changes nothing", OWN | READING, 0, 0, false},
+	{ROLE_NODE, "node",
+	    "its own certificates; for nodes alone", BIT(CERT_RENEW), BIT(CERT_ISSUE), 0, true},
+	{ROLE_KMS, "kms",
+	    "uses keys of its cluster; for programs", OWN | KEY_USING, 0, KEY_USING, true},
+	{ROLE_KEY_USER, "key-user",
+	    "uses keys; for people", OWN | KEY_USING, 0, 0, false},
 };
+
+_Static_assert(ARRAY_LEN(grants) == ROLE_COUNT, "each of them");
 
 /* Of no cluster, so that whoever is bound to one may have them too. */
 #define INSTANCE_WIDE                                                          \
@@ -137,6 +146,20 @@ bool role_parse(const char *name, enum role *role_out)
 		}
 	}
 	return false;
+}
+
+void role_info(size_t index, struct role_info *out)
+{
+	const struct grant *grant = &grants[index];
+
+	*out = (struct role_info){
+	    .role = grant->role,
+	    .name = grant->name,
+	    .help = grant->help,
+	    .all = grant->by_certificate | grant->by_token |
+		grant->by_key_token,
+	    .bound = grant->bound,
+	};
 }
 
 char *roles_format(uint32_t roles)

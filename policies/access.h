@@ -62,6 +62,16 @@ typedef uint64_t permissions;
 bool permission_is_grantable(enum permission permission);
 const char *role_name(enum role role);
 MUST_CHECK bool role_parse(const char *name, enum role *role_out);
+/* The built-in roles, one by one, for whoever lists them. */
+#define ROLE_COUNT 7
+struct role_info {
+	enum role role;
+	const char *name;
+	const char *help;	/* what it is for */
+	permissions all;	/* by any of its credentials */
+	bool bound;		/* gives something within a cluster alone */
+};
+void role_info(size_t index, struct role_info *out);
 /* "admin,operator", malloc'd. */
 char *roles_format(uint32_t roles);
 

@@ -285,6 +285,19 @@ static enum err_code load_rules(struct loader *loader,
 	return code;
 }
 
+/* Who may not make an approver alone, or end one, may not turn another into one
+ * or take its place either. */
+static void fill_in(struct approver_rules *rules)
+{
+	const struct approver_rule **change =
+	    &rules->of[GUARDED_IDENTITY_CHANGE];
+
+	if (*change == NULL)
+		*change = rules->of[GUARDED_IDENTITY_CREATE];
+	if (*change == NULL)
+		*change = rules->of[GUARDED_IDENTITY_REVOKE];
+}
+
 enum err_code approver_rules_load(const char *path,
     const struct role_set *roles, struct approver_rules **rules_out,
     struct err *err)
@@ -313,6 +326,7 @@ enum err_code approver_rules_load(const char *path,
 	file = data;
 	if ((code = load_rules(&loader, file, rules)) != ERR_OK)
 		return code;
+	fill_in(rules);
 	*rules_out = GIVE(rules);
 	return ERR_OK;
 }

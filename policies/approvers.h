@@ -47,7 +47,9 @@ MUST_CHECK enum err_code approver_rules_load(const char *path,
 void approver_rules_free(struct approver_rules *rules);
 DEFINE_CLEANUP(approver_rules, approver_rules_free)
 
-/* NULL: the action needs nobody's consent.  RULES may be NULL. */
+/* NULL: the action needs nobody's consent.  identity.change without a rule of its
+ * own has that of identity.create, or else of identity.revoke.  RULES may be
+ * NULL. */
 const struct approver_rule *approver_rules_find(
     const struct approver_rules *rules, enum guarded_action action);
 /* The rules as people read them. */

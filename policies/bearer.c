@@ -13,6 +13,7 @@
 #define PREFIX_LEN 4
 #define DIGITS_LEN 43		/* base64url of 32 octets, no padding */
 #define TEXT_LEN (PREFIX_LEN + DIGITS_LEN)
+#define ID_LEN (2 * BEARER_ID_SIZE)
 
 static const char *const prefixes[] = {
 	[BEARER_TOKEN] = "sgt_",
@@ -37,26 +38,64 @@ enum bearer_kind bearer_kind(const char *text)
 	return BEARER_NONE;
 }
 
-enum err_code bearer_draw(
-    enum bearer_kind kind, struct secret **text_out, struct err *err)
+/* 256 random bits as DIGITS_LEN characters at TO. */
+static enum err_code draw_digits(uint8_t *to, struct err *err)
 {
 	OWNED(secret) random = secret_new(RANDOM_LEN);
 	OWNED(secret) base64 = secret_new(DIGITS_LEN + 2); /* "=" and NUL */
-	OWNED(secret) text = secret_new(TEXT_LEN);
 	uint8_t *from = secret_data(base64);
-	uint8_t *to = secret_data(text);
 
 	if (RAND_priv_bytes(secret_data(random), RANDOM_LEN) != 1)
 		return err_fail_crypto(err, "RAND_priv_bytes");
 	EVP_EncodeBlock(from, secret_data(random), RANDOM_LEN);
-	memcpy(to, prefixes[kind], PREFIX_LEN);
 	for (size_t i = 0; i < DIGITS_LEN; i++) {
 		uint8_t c = from[i];
 
-		to[PREFIX_LEN + i] = c == '+' ? '-' : c == '/' ? '_' : c;
+		to[i] = c == '+' ? '-' : c == '/' ? '_' : c;
 	}
+	return ERR_OK;
+}
+
+enum err_code bearer_draw(
+    enum bearer_kind kind, struct secret **text_out, struct err *err)
+{
+	OWNED(secret) text = secret_new(TEXT_LEN);
+	uint8_t *to = secret_data(text);
+	enum err_code code = draw_digits(to + PREFIX_LEN, err);
+
+	if (code != ERR_OK)
+		return code;
+	memcpy(to, prefixes[kind], PREFIX_LEN);
 	*text_out = GIVE(text);
 	return ERR_OK;
+}
+
+enum err_code bearer_draw_for(enum bearer_kind kind,
+    const uint8_t id[static BEARER_ID_SIZE], struct secret **text_out,
+    struct err *err)
+{
+	OWNED(secret) text = secret_new(TEXT_LEN + ID_LEN);
+	uint8_t *to = secret_data(text);
+	char hex[ID_LEN + 1];
+	enum err_code code = draw_digits(to + PREFIX_LEN + ID_LEN, err);
+
+	if (code != ERR_OK)
+		return code;
+	memcpy(to, prefixes[kind], PREFIX_LEN);
+	memcpy(to + PREFIX_LEN, hex_write(id, BEARER_ID_SIZE, hex), ID_LEN);
+	*text_out = GIVE(text);
+	return ERR_OK;
+}
+
+void bearer_id(struct bytes text, const uint8_t hash[static BEARER_HASH_SIZE],
+    uint8_t id_out[static BEARER_ID_SIZE])
+{
+	char hex[ID_LEN + 1] = "";
+
+	if (text.len == TEXT_LEN + ID_LEN)
+		memcpy(hex, text.data + PREFIX_LEN, ID_LEN);
+	if (!hex_parse(hex, id_out, BEARER_ID_SIZE))
+		memcpy(id_out, hash, BEARER_ID_SIZE);
 }
 
 enum err_code bearer_hash(struct bytes text,

@@ -6,11 +6,8 @@
 
 #include "base/clock.h"
 #include "base/text.h"
-#include "policies/names.h"
 #include "policies/record.h"
 #include "policies/row.h"
-
-#define CREATOR_MAX 256		/* octets */
 
 void identity_free(struct identity *identity)
 {
@@ -62,11 +59,17 @@ static int64_t moment(const struct identity *identity)
 	return now < identity->created ? identity->created : now;
 }
 
+/* That of a later code is later than the enrolment, so that taking it back does
+ * not take the enrolment. */
 void identity_enroll(struct batch *batch, const struct identity *identity)
 {
 	struct identity changed = *identity;
 
-	changed.enrolled = moment(identity);
+	changed.code_used = moment(identity);
+	if (changed.enrolled == 0)
+		changed.enrolled = changed.code_used;
+	else if (changed.code_used <= changed.enrolled)
+		changed.code_used = changed.enrolled + 1;
 	identity_put(batch, &changed);
 }
 
@@ -74,8 +77,25 @@ void identity_unenroll(struct batch *batch, const struct identity *identity)
 {
 	struct identity changed = *identity;
 
-	changed.enrolled = 0;
+	if (changed.enrolled == changed.code_used)
+		changed.enrolled = 0;
+	changed.code_used = 0;
 	identity_put(batch, &changed);
+}
+
+bool identity_spent(const struct identity *identity,
+    const uint8_t code[static BEARER_ID_SIZE])
+{
+	return identity->code_used != 0 &&
+	    memcmp(identity->hash, code, BEARER_ID_SIZE) == 0;
+}
+
+void identity_forget_code(struct identity *identity)
+{
+	if (identity->code_used != 0)
+		return;
+	memset(identity->hash, 0, sizeof(identity->hash));
+	identity->code_expires = 0;
 }
 
 void identity_revoke(struct batch *batch, const struct identity *identity)
@@ -117,168 +137,6 @@ enum err_code identity_list(struct store *store, const uint8_t *after,
 
 	*count_out = page.count;
 	return code;
-}
-
-/* ---- making one ---- */
-
-/* A duration of the request, by the name of its field; 0 stands for none. */
-static enum err_code check_span(
-    const char *field, int64_t seconds, int64_t most, struct err *err)
-{
-	if (seconds >= 0 && seconds <= most)
-		return ERR_OK;
-	return err_refuse(err, ERR_BAD_FIELD,
-	    "field \"%s\": wanted is from 1 second to %lld days", field,
-	    (long long)(most / 86400));
-}
-
-static enum err_code check_bounds(
-    const struct identity_request *request, struct err *err)
-{
-	OWNED(names) names = names_new();
-	bool token = request->kind == IDENTITY_TOKEN;
-	enum err_code code;
-
-	/* It becomes the CN of its certificates. */
-	if ((code = names_set_cn(names, bytes_str(request->name), err)) !=
-		ERR_OK ||
-	    (code = check_span("ttl", request->ttl, IDENTITY_TTL_MAX, err)) !=
-		ERR_OK ||
-	    (code = check_span("lifetime", request->lifetime,
-		 IDENTITY_LIFETIME_MAX, err)) != ERR_OK ||
-	    (code = check_span("code_ttl", request->code_ttl,
-		 IDENTITY_CODE_TTL_MAX, err)) != ERR_OK)
-		return code;
-	if (token && (request->lifetime != 0 || request->code_ttl != 0))
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "a bearer token ends by \"ttl\" alone and has no code");
-	if (request->cluster != NULL && !text_is_label(request->cluster))
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "field \"cluster\": \"%s\" is no name of a cluster",
-		    err_quote_str(request->cluster));
-	if (request->roles_count < 1 ||
-	    request->roles_count > IDENTITY_ROLES_MAX ||
-	    request->ranges_count > IDENTITY_RANGES_MAX)
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "an identity has from 1 to %d roles and at most %d ranges",
-		    IDENTITY_ROLES_MAX, IDENTITY_RANGES_MAX);
-	if (request->creator != NULL && strlen(request->creator) > CREATOR_MAX)
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "creator of an identity is longer than %d octets",
-		    CREATOR_MAX);
-	return ERR_OK;
-}
-
-static bool is_repeated(const struct identity_request *request, size_t index)
-{
-	for (size_t i = 0; i < index; i++) {
-		if (strcmp(request->roles[i], request->roles[index]) == 0)
-			return true;
-	}
-	return false;
-}
-
-static enum err_code check_role(const struct role_set *set,
-    const struct identity_request *request, size_t index, struct err *err)
-{
-	const char *name = request->roles[index];
-	struct caller taken = {0};
-
-	if (!role_take(set, name, &taken))
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "field \"roles\": there is no role \"%s\"",
-		    err_quote_str(name));
-	if (is_repeated(request, index))
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "field \"roles\": \"%s\" is there twice", name);
-	if (taken.roles == ROLE_NODE)
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "field \"roles\": a node enrols with a bootstrap token");
-	if (request->kind == IDENTITY_TOKEN && taken.roles != ROLE_KMS)
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "field \"roles\": a bearer token has the role kms alone");
-	if (request->cluster == NULL &&
-	    (taken.roles == ROLE_KMS ||
-		(taken.custom & PERMISSION_BIT(PERM_KEY_USE)) != 0))
-		return err_refuse(err, ERR_BAD_FIELD,
-		    "field \"cluster\" is missing: role %s uses the keys of one",
-		    name);
-	return ERR_OK;
-}
-
-static enum err_code fill_lists(const struct role_set *set,
-    const struct identity_request *request, struct identity *identity,
-    struct err *err)
-{
-	enum err_code code;
-
-	identity->roles = mem_zalloc_array(
-	    request->roles_count, sizeof(*identity->roles));
-	for (size_t i = 0; i < request->roles_count; i++) {
-		code = check_role(set, request, i, err);
-		if (code != ERR_OK)
-			return code;
-		identity->roles[identity->roles_count++] =
-		    mem_strdup(request->roles[i]);
-	}
-	identity->ranges = mem_zalloc_array(
-	    request->ranges_count, sizeof(*identity->ranges));
-	code = record_parse_ranges(
-	    request->ranges, request->ranges_count, identity->ranges, err);
-	if (code == ERR_OK)
-		identity->ranges_count = request->ranges_count;
-	return code;
-}
-
-static int64_t or_default(int64_t seconds, int64_t otherwise)
-{
-	return seconds == 0 ? otherwise : seconds;
-}
-
-static void fill_times(
-    const struct identity_request *request, struct identity *identity)
-{
-	identity->created = clock_now();
-	if (request->kind == IDENTITY_TOKEN) {
-		identity->expires = identity->created +
-		    or_default(request->ttl, IDENTITY_TOKEN_TTL_DEFAULT);
-		return;
-	}
-	identity->ttl = or_default(request->ttl, IDENTITY_TTL_DEFAULT);
-	identity->code_expires = identity->created +
-	    or_default(request->code_ttl, IDENTITY_CODE_TTL_DEFAULT);
-	if (request->lifetime != 0)
-		identity->expires = identity->created + request->lifetime;
-}
-
-enum err_code identity_create(struct batch *batch, const struct role_set *set,
-    const struct identity_request *request, struct identity **identity_out,
-    struct secret **text_out, struct err *err)
-{
-	OWNED(identity) identity = mem_zalloc(sizeof(*identity));
-	OWNED(secret) text = NULL;
-	enum bearer_kind kind = request->kind == IDENTITY_TOKEN
-	    ? BEARER_KEY_TOKEN : BEARER_CODE;
-	enum err_code code;
-
-	if ((code = check_bounds(request, err)) != ERR_OK ||
-	    (code = fill_lists(set, request, identity, err)) != ERR_OK ||
-	    (code = bearer_draw(kind, &text, err)) != ERR_OK ||
-	    (code = bearer_hash(secret_bytes(text), identity->hash, err)) !=
-		ERR_OK)
-		return code;
-	memcpy(identity->id, identity->hash, sizeof(identity->id));
-	identity->kind = request->kind;
-	identity->name = mem_strdup(request->name);
-	if (request->cluster != NULL)
-		identity->cluster = mem_strdup(request->cluster);
-	identity->creator = mem_strdup(
-	    request->creator == NULL ? "" : request->creator);
-	fill_times(request, identity);
-	identity_put(batch, identity);
-	*identity_out = GIVE(identity);
-	*text_out = GIVE(text);
-	return ERR_OK;
 }
 
 /* ---- being one ---- */
@@ -347,11 +205,14 @@ enum err_code identity_check(struct store *store, enum bearer_kind kind,
 {
 	OWNED(identity) identity = NULL;
 	uint8_t hash[BEARER_HASH_SIZE];
+	uint8_t id[IDENTITY_ID_SIZE];
 	enum err_code code;
 
 	*why_out = "store fault";
-	if ((code = bearer_hash(text, hash, err)) != ERR_OK ||
-	    (code = identity_find(store, hash, &identity, err)) != ERR_OK)
+	if ((code = bearer_hash(text, hash, err)) != ERR_OK)
+		return code;
+	bearer_id(text, hash, id);
+	if ((code = identity_find(store, id, &identity, err)) != ERR_OK)
 		return code;
 	*why_out = "no such code or token";
 	if (identity != NULL && has_hash(identity) &&

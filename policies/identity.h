@@ -41,7 +41,8 @@ struct identity {
 	int64_t code_expires;		/* seconds; 0: no code */
 	int64_t created;		/* seconds */
 	int64_t expires;		/* seconds; 0: does not */
-	int64_t enrolled;		/* seconds; 0: not yet, or a token */
+	int64_t code_used;		/* seconds; 0: not yet, or a token */
+	int64_t enrolled;		/* seconds, the first time; 0: not yet */
 	int64_t revoked;		/* seconds; 0: not */
 	uint8_t serial[SERIAL_MAX];	/* of the first admin's certificate of an
 					 * early version */
@@ -70,14 +71,36 @@ MUST_CHECK enum err_code identity_create(struct batch *batch,
     const struct role_set *set, const struct identity_request *request,
     struct identity **identity_out, struct secret **text_out, struct err *err);
 
+/*
+ * IDENTITY with what CHANGE says otherwise: its name, roles, ranges (NULL: as they
+ * are), ttl, and lifetime from now on (0: as it is).  Kind, cluster, creator and
+ * code stay.  The caller puts it into a batch.  Errors: ERR_BAD_FIELD.
+ */
+MUST_CHECK enum err_code identity_change(const struct role_set *set,
+    const struct identity *identity, const struct identity_request *change,
+    struct identity **changed_out, struct err *err);
+/*
+ * Draws a code that takes the place of the one before, used or not, and adds the
+ * record to BATCH; certificates stay as they are.  CODE_TTL in seconds, 0: the
+ * default.  Errors: ERR_POLICY for a bearer token; ERR_BAD_FIELD, ERR_CRYPTO.
+ */
+MUST_CHECK enum err_code identity_new_code(struct batch *batch,
+    const struct identity *identity, int64_t code_ttl,
+    struct identity **changed_out, struct secret **text_out, struct err *err);
+
 /* Adds the record: a new one (revision 0) required absent, else a replacement
  * guarded by its revision. */
 void identity_put(struct batch *batch, const struct identity *identity);
-/* As identity_put, with the moment of now: enrolled; revoked.  An enrolment that
- * came to nothing is taken back, so that the code is good again. */
+/* As identity_put, with the moment of now: its code used; revoked.  An enrolment
+ * that came to nothing is taken back, so that the code is good again. */
 void identity_enroll(struct batch *batch, const struct identity *identity);
 void identity_unenroll(struct batch *batch, const struct identity *identity);
 void identity_revoke(struct batch *batch, const struct identity *identity);
+/* Is the code with this head of its hash the latest, and used? */
+MUST_CHECK bool identity_spent(const struct identity *identity,
+    const uint8_t code[static BEARER_ID_SIZE]);
+/* A code that was not used is none any more.  Not yet in the store. */
+void identity_forget_code(struct identity *identity);
 /* Makes BATCH depend on the record's being as it was read. */
 void identity_require(struct batch *batch, const struct identity *identity);
 
@@ -107,7 +130,7 @@ void identity_act(const struct identity *identity, const struct role_set *set,
  * answer for every failure, whose real reason is in *why_out (static text) for
  * log and audit alone; *identity_out is then whose it was, where it was
  * somebody's.  A code that was used is returned: only a repeated request may
- * still be answered with it (identity->enrolled).
+ * still be answered with it (identity->code_used).
  * Errors: ERR_UNAUTHENTICATED, ERR_STORE, ERR_CORRUPT, ERR_CRYPTO.
  */
 MUST_CHECK enum err_code identity_check(struct store *store,

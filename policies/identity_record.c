@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-/* How identities stand in the store: version 2; version 1 is read. */
+/* How identities stand in the store: version 3; versions 1 and 2 are read. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +12,8 @@
 #define V1_ROLE_KMS (1u << 5)
 #define V1_ROLES 0x3fu
 #define V1_TTL (365 * INT64_C(86400))
+/* Version 2 had one code for each, so that its use and the enrolment were one. */
+#define VERSION_2 2
 
 void identity_write(const struct identity *identity, struct buf *out)
 {
@@ -26,6 +28,7 @@ void identity_write(const struct identity *identity, struct buf *out)
 	buf_put_i64(out, identity->code_expires);
 	buf_put_i64(out, identity->created);
 	buf_put_i64(out, identity->expires);
+	buf_put_i64(out, identity->code_used);
 	buf_put_i64(out, identity->enrolled);
 	buf_put_i64(out, identity->revoked);
 	buf_put_lv(out, BYTES(identity->serial, identity->serial_len));
@@ -89,13 +92,15 @@ static bool read_v1(struct reader *reader, struct identity *identity)
 	read_serial(reader, identity);
 	identity->created = reader_i64(reader);
 	identity->enrolled = identity->created;
+	identity->code_used = identity->created;
 	identity->ttl = V1_TTL;
 	identity->creator = mem_strdup("");
 	take_roles(identity, roles & V1_ROLES);
 	return (roles & ~V1_ROLES) == 0 && identity->serial_len > 0;
 }
 
-static void read_v2(struct reader *reader, struct identity *identity)
+static void read_newer(
+    struct reader *reader, uint8_t version, struct identity *identity)
 {
 	identity->kind = (enum identity_kind)reader_u8(reader);
 	identity->name = reader_lv_str(reader);
@@ -109,7 +114,11 @@ static void read_v2(struct reader *reader, struct identity *identity)
 	identity->code_expires = reader_i64(reader);
 	identity->created = reader_i64(reader);
 	identity->expires = reader_i64(reader);
+	if (version != VERSION_2)
+		identity->code_used = reader_i64(reader);
 	identity->enrolled = reader_i64(reader);
+	if (version == VERSION_2)
+		identity->code_used = identity->enrolled;
 	identity->revoked = reader_i64(reader);
 	read_serial(reader, identity);
 	identity->creator = reader_lv_str(reader);
@@ -137,15 +146,17 @@ bool identity_read(const uint8_t id[static IDENTITY_ID_SIZE],
 {
 	OWNED(identity) identity = mem_zalloc(sizeof(*identity));
 	struct reader reader = reader_over(record);
+	uint8_t version = reader_u8(&reader);
 	bool known = true;
 
 	memcpy(identity->id, id, IDENTITY_ID_SIZE);
-	switch (reader_u8(&reader)) {
+	switch (version) {
 	case VERSION_1:
 		known = read_v1(&reader, identity);
 		break;
+	case VERSION_2:
 	case IDENTITY_RECORD_VERSION:
-		read_v2(&reader, identity);
+		read_newer(&reader, version, identity);
 		break;
 	default:
 		known = false;

@@ -17,7 +17,8 @@
 #define RECORD_VERSION 1
 /* 2: source ranges and quarantine.  Version 1 is read as without either. */
 #define CLUSTER_RECORD_VERSION 2
-#define IDENTITY_RECORD_VERSION 2
+/* 3: the use of a code, of which there may be several one after the other. */
+#define IDENTITY_RECORD_VERSION 3
 
 void cluster_write(const struct cluster *cluster, struct buf *out);
 MUST_CHECK bool cluster_read(

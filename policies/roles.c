@@ -93,6 +93,11 @@ const char *role_set_name(const struct role_set *set, size_t index)
 	return set->roles[index].name;
 }
 
+const char *role_set_description(const struct role_set *set, size_t index)
+{
+	return set->roles[index].description;
+}
+
 bool role_set_find(const struct role_set *set, const char *name,
     permissions *permissions_out)
 {

@@ -25,6 +25,7 @@ DEFINE_CLEANUP(role_set, role_set_free)
 
 size_t role_set_count(const struct role_set *set);
 const char *role_set_name(const struct role_set *set, size_t index);
+const char *role_set_description(const struct role_set *set, size_t index);
 /* What the role NAME adds; false: there is none.  SET may be NULL. */
 MUST_CHECK bool role_set_find(const struct role_set *set, const char *name,
     permissions *permissions_out);

@@ -63,6 +63,8 @@ EXPECTED = {
     ("POST", "/identities/enroll"):             (401, 401, 401, 403, 403, 403),
     ("POST", "/identities/renew"):              (401, 401, 401, 403, 403, "in"),
     ("GET", "/identities/{id}"):                (401, 401, 401, 403, 403, "in"),
+    ("PATCH", "/identities/{id}"):              (401, 401, 401, 403, 403, "in"),
+    ("POST", "/identities/{id}/codes"):         (401, 401, 401, 403, 403, "in"),
     ("DELETE", "/identities/{id}"):             (401, 401, 401, 403, 403, "in"),
     ("GET", "/approvals"):                      (401, 401, 401, 403, 403, "in"),
     ("GET", "/approvals/{id}"):                 (401, 401, 401, 403, 403, "in"),
@@ -70,6 +72,7 @@ EXPECTED = {
     ("POST", "/approvals/{id}/reject"):         (401, 401, 401, 403, 403, "in"),
     ("GET", "/policies"):                       (401, 401, 401, 403, 403, "in"),
     ("GET", "/policies/{policy}"):              (401, 401, 401, 403, 403, "in"),
+    ("GET", "/roles"):                          (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit"):                          (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit/checkpoint"):               (401, 401, 401, 403, 403, "in"),
     ("GET", "/audit/proof/inclusion"):          (401, 401, 401, 403, 403, "in"),
@@ -82,7 +85,7 @@ BODIES = {
     "/clusters/{cluster}": 400, "/clusters/{cluster}/quarantine": 400,
     "/certificates/{serial}/revoke": 400, "/clusters/{cluster}/keys": 400,
     "/clusters/{cluster}/keys/{key}/unwrap": 400,
-    "/identities": 400, "/identities/renew": 400,
+    "/identities": 400, "/identities/{id}": 400, "/identities/renew": 400,
     "/approvals/{id}/approve": 400, "/approvals/{id}/reject": 400,
 }
 # Where there is nothing to be shown in this world.

@@ -57,6 +57,14 @@ BODIES = {
     "/clusters/web/certificates/renew": ({"csr": GOOD_CSR},
                                          {"csr": ("csr", True)}),
     "/issuers/issuing-1/crl": ({}, {}),
+    "/identities/{identity}/codes": ({"code_ttl": "1h"},
+                                     {"code_ttl": ("duration", False)}),
+    "/identities/{identity}": (
+        {"name": "n", "roles": ["auditor"], "ttl": "1h", "lifetime": "1d",
+         "from": ["10.0.0.0/8"]},
+        {"name": ("common name", False), "roles": ("roles", False),
+         "ttl": ("long duration", False),
+         "lifetime": ("long duration", False), "from": ("few ranges", False)}),
 }
 NOT_TEXT = [1, -1, 1.5, True, [], ["x"], {}, {"a": "b"}]
 NOT_ARRAY = [1, True, "x", {}, {"0": "x"}]
@@ -77,6 +85,13 @@ WRONG = {
         ["10.0.0.0/8/8"], ["fe80::/129"], ["::g/64"], ["10.0.0.0/08x"],
         ["0x0a000000/8"], ["localhost"], ["10.0.0.0/8\0"],
         [f"10.0.{i}.0/24" for i in range(65)]],
+    "common name": NOT_TEXT + TEXTS + [" n", "n ", "x" * 65],
+    "roles": NOT_ARRAY + [
+        [], [1], [""], ["nosuch"], ["auditor", "auditor"], ["node"], ["kms"],
+        ["auditor\0"], ["auditor"] * 9],
+    "few ranges": NOT_ARRAY + [
+        [1], [""], ["10.0.0.0/33"], ["localhost"],
+        [f"10.0.{i}.0/24" for i in range(17)]],
     "profiles": NOT_ARRAY + [
         [1], [""], ["nosuch"], ["server", "nosuch"], ["server\0"],
         ["server"] * 17],
@@ -85,6 +100,8 @@ WRONG = {
     "duration": NOT_TEXT + TEXTS + [
         "1", "h", "-1h", "0s", "1.5h", "1h1", "1y", " 1h", "1h ", "1e3s",
         "99999999999999999999d", "9223372036854775807d", "0x10s"],
+    "long duration": NOT_TEXT + TEXTS + [
+        "1", "h", "-1h", "0s", "11y", " 1h", "9223372036854775807d"],
     "csr": NOT_TEXT + TEXTS + [
         "-----BEGIN CERTIFICATE REQUEST-----",
         "-----BEGIN CERTIFICATE REQUEST-----\n"
@@ -116,6 +133,9 @@ def admin(shared, tmp_path_factory):
         made = client.ask("POST", "/clusters/web/tokens", {"uses": 9},
                           status=201)
         shared.bearer = made["token"]
+        shared.identity = client.ask(
+            "POST", "/identities", {"name": "x", "roles": ["auditor"]},
+            status=201)["id"]
         shared.fds = descriptors(shared)
         yield client
     # After all of it no more are open than before it.
@@ -131,6 +151,7 @@ def state(admin):
         "clusters": admin.ask("GET", "/clusters?limit=1000")["items"],
         "tokens": admin.ask("GET", "/clusters/web/tokens?limit=1000")["items"],
         "keys": admin.ask("GET", "/clusters/web/keys?limit=1000")["items"],
+        "identities": admin.ask("GET", "/identities?limit=1000")["items"],
         "revoked": admin.ask("GET", "/certificates?state=revoked")["items"],
         "unresolved":
             admin.ask("GET", "/certificates?state=unresolved")["items"],
@@ -167,7 +188,12 @@ def check_problem(answer, *statuses, code=None, names=None):
 
 
 def place(shared, path):
-    return path.replace("{serial}", shared.node.serial)
+    return path.replace("{serial}", shared.node.serial).replace(
+        "{identity}", shared.identity)
+
+
+def method(path):
+    return "PATCH" if path == "/identities/{identity}" else "POST"
 
 
 def who(shared, path):
@@ -184,7 +210,8 @@ def send(shared, admin):
         kind = path.endswith("/renew")
         if kind not in clients:
             clients[kind] = Client(shared, **who(shared, path))
-        return clients[kind].call("POST", place(shared, path), body, headers)
+        return clients[kind].call(method(path), place(shared, path), body,
+                                  headers)
 
     yield post
     for client in clients.values():
@@ -545,8 +572,8 @@ def test_a_body_over_its_bound_is_refused(shared, send, path):
     size = 70000
     check_problem(send(path, b" " * size), 413, code="too-large")
     # In chunks nobody knows beforehand.
-    head = (f"POST /api/v1{place(shared, path)} HTTP/1.1\r\n".encode() + HOST
-            + b"Content-Type: application/json\r\n"
+    head = (f"{method(path)} /api/v1{place(shared, path)} HTTP/1.1\r\n".encode()
+            + HOST + b"Content-Type: application/json\r\n"
             b"Transfer-Encoding: chunked\r\n\r\n")
     chunk = b"1000\r\n" + b" " * 4096 + b"\r\n"
     got = raw(shared, head + chunk * 18 + b"0\r\n\r\n",

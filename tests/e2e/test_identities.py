@@ -2,6 +2,7 @@
 """Goal of this test: people and programs get identities by a code that works once,
 may what their roles say and no more, and are nobody from the moment that they
 are revoked, also on a connection that stands."""
+import contextlib
 import shutil
 import signal
 
@@ -136,6 +137,68 @@ def test_a_revoked_identity_is_nobody_on_a_connection_that_stands(
     answer = world.instance.call("POST", "/identities/renew",
                                  {"csr": request()}, **node.tls)
     assert answer.status == 401
+
+
+def test_other_roles_hold_at_once_on_a_connection_that_stands(
+        world, tmp_path):
+    made, node = member(world, tmp_path, "operator")
+    path = f"/identities/{made['id']}"
+    with contextlib.closing(Client(world.instance, **node.tls)) as standing:
+        assert standing.call("GET", "/certificates").status == 200
+        assert standing.call("GET", "/audit").status == 403
+        socket = standing.connect().sock
+        changed = world.admin.ask("PATCH", path, {"roles": ["auditor"]})
+        assert changed["roles"] == ["auditor"]
+        assert standing.call("GET", "/audit").status == 200
+        assert standing.call("POST", "/issuers/issuing-1/crl", {}).status == 403
+        assert standing.call("GET", "/self").json["roles"] == ["auditor"]
+        # From elsewhere it is nobody; and it was one connection throughout.
+        world.admin.ask("PATCH", path, {"from": ["192.0.2.0/24"]})
+        assert standing.connect().sock is socket
+        assert standing.call("GET", "/self").status == 401
+    world.admin.ask("PATCH", path, {"from": [], "name": "Ann"})
+    key = new_key()
+    renewed = world.instance.call("POST", "/identities/renew",
+                                  {"csr": request(key)}, **node.tls)
+    assert renewed.status == 201, renewed
+    fresh = Node(tmp_path, "fresh", key, renewed.json)
+    assert fresh.certificate.subject.rfc4514_string() == "CN=Ann"
+    own = world.admin.ask("GET", "/self")["identity"]
+    answer = world.admin.call("PATCH", f"/identities/{own}", {"ttl": "1h"})
+    assert answer.status == 403 and "itself" in answer.json["detail"]
+
+
+def test_a_lost_code_or_certificate_is_replaced_by_command(world, tmp_path):
+    config = ["--config", world.instance.config]
+    made = create(world, "auditor")
+
+    def draw():
+        return check([BUILD / "signet", *config, "identity", "code",
+                      made["id"], "--json"], env=world.instance.env).json
+    second = draw()
+    assert second["code"] != made["code"] and second["state"] == "pending"
+    assert world.instance.call("POST", "/identities/enroll",
+                               {"csr": request()},
+                               token=made["code"]).status == 401
+    first = enroll(world, second, request())
+    third = draw()
+    assert third["state"] == "active" and third["code_expires"]
+    key = new_key()
+    issued = enroll(world, third, request(key))
+    shown = world.admin.ask("GET", f"/identities/{made['id']}")
+    assert sorted(shown["certificates"]) == \
+        sorted([first["serial"], issued["serial"]])
+    node = Node(tmp_path, "again", key, issued)
+    assert world.instance.call("GET", "/self", **node.tls).status == 200
+    ended = signet(world, *config, "identity", "set", made["id"])
+    assert ended.code == 2 and "what is to change" in ended.err
+    text = signet(world, *config, "identity", "set", made["id"], "--name",
+                  "Bo", "--role", "operator", "--anywhere")
+    assert text.code == 0 and "Bo" in text.out and "operator" in text.out
+    roles = check([BUILD / "signet", *config, "role", "list", "--json"],
+                  env=world.instance.env).json
+    assert {"admin", "node", "kms"} <= {r["name"] for r in roles["items"]}
+    assert "identity.write" in signet(world, *config, "role", "list").out
 
 
 def test_an_identity_renews_its_own_certificate(world, tmp_path):

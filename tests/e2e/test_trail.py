@@ -34,6 +34,8 @@ GRANTED = {
     ("POST", "/identities"): ["identity.create"],
     ("POST", "/identities/enroll"): ["identity.enroll", "certificate.issue"],
     ("POST", "/identities/renew"): ["identity.renew", "certificate.issue"],
+    ("PATCH", "/identities/{id}"): ["identity.change"],
+    ("POST", "/identities/{id}/codes"): ["identity.code"],
     ("DELETE", "/identities/{id}"): ["identity.revoke", "certificate.revoke"],
 }
 # What a vote leaves takes several people: test_approvals.py.
@@ -148,6 +150,8 @@ def fresh(world, route):
         _, node = world.member()
         body, who, actor = {"csr": request()}, node.tls, \
             f"serial:{node.serial}"
+    elif route == ("PATCH", "/identities/{id}"):
+        body = {"ttl": "2d"}
     elif route == ("DELETE", "/identities/{id}"):
         made, _ = world.member()
         path = f"/identities/{made['id']}"

@@ -45,7 +45,8 @@ void fixture_rules(struct fixture *fixture, const char *name, const char *text)
 	struct policy_set *set = NULL;
 	struct err err = {0};
 	must(fs_mkdir(dir, 0700, &err), &err);
-	must(fs_copy(from, to, 0600, 1 << 18, &err), &err);
+	if (!fs_exists(to))
+		must(fs_copy(from, to, 0600, 1 << 18, &err), &err);
 	must(fs_write(path, 0600, BYTES_STR(text), &err), &err);
 	must(policy_set_load(dir, &set, &err), &err);
 	policy_set_free(fixture->app->policies);

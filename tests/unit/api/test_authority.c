@@ -194,7 +194,10 @@ static void every_write_depends_on_the_record_of_its_caller(void **state)
 	OWNED_STR(serial) = serial_of(c);
 	OWNED_STR(csr) = csr_make(NULL, "a.shut.test", NULL);
 	OWNED_STR(order) = body_make("csr", csr, "profile", "peer");
+	OWNED_STR(carol) = hex_new(c, sizeof(c));
 	const struct ask steps[] = {
+	    {handle_identity_change, NULL, carol, NULL, "{\"ttl\":\"1h\"}"},
+	    {handle_identity_code, NULL, carol, NULL, "{}"},
 	    {handle_cluster_create, NULL, NULL, NULL,
 		"{\"name\":\"late\",\"policy\":\"etcd\"}"},
 	    {handle_key_create, "shut", NULL, NULL, "{\"name\":\"late\"}"},

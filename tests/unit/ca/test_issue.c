@@ -829,7 +829,7 @@ static bool code_is_used_up(
 
 	assert_int_equal(
 	    identity_get(fixture->store, identity->id, &now, &err), ERR_OK);
-	return now->enrolled != 0;
+	return now->code_used != 0;
 }
 
 /* The intent of a certificate of IDENTITY, by its code or by another one. */
@@ -870,6 +870,43 @@ static void a_code_that_a_crash_used_up_is_good_again(void **state)
 	/* What may have been signed is nobody's. */
 	check_settled(fixture, &serial);
 	assert_false(code_is_used_up(fixture, identity));
+}
+
+/* A code is drawn in place of the one before, and used. */
+static void use_another_code(
+    struct fixture *fixture, const struct identity *identity)
+{
+	OWNED(identity) now = NULL;
+	OWNED(identity) changed = NULL;
+	OWNED(identity) fresh = NULL;
+	OWNED(secret) text = NULL;
+	OWNED(batch) draw = batch_new();
+	OWNED(batch) use = batch_new();
+
+	assert_int_equal(
+	    identity_get(fixture->store, identity->id, &now, &err), ERR_OK);
+	assert_int_equal(
+	    identity_new_code(draw, now, 0, &changed, &text, &err), ERR_OK);
+	assert_int_equal(store_commit(fixture->store, draw, &err), ERR_OK);
+	assert_int_equal(
+	    identity_get(fixture->store, identity->id, &fresh, &err), ERR_OK);
+	identity_enroll(use, fresh);
+	assert_int_equal(store_commit(fixture->store, use, &err), ERR_OK);
+}
+
+static void the_end_of_one_code_gives_no_other_back(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(identity) identity = NULL;
+	struct serial serial;
+
+	(void)state;
+	make_identity(fixture, &identity);
+	serial = leave_identity_intent(fixture, identity, true);
+	use_another_code(fixture, identity);
+	fixture_reopen(fixture);
+	check_settled(fixture, &serial);
+	assert_true(code_is_used_up(fixture, identity));
 }
 
 static void a_crash_of_a_renewal_leaves_the_code_used_up(void **state)
@@ -1111,6 +1148,7 @@ int main(void)
 	    cmocka_unit_test(renewal_is_due_at_two_thirds_give_or_take),
 	    cmocka_unit_test(an_intent_left_by_a_crash_is_settled_at_the_start),
 	    cmocka_unit_test(a_code_that_a_crash_used_up_is_good_again),
+		cmocka_unit_test(the_end_of_one_code_gives_no_other_back),
 	    cmocka_unit_test(a_crash_of_a_renewal_leaves_the_code_used_up),
 	    cmocka_unit_test(
 		a_code_is_used_up_by_what_is_signed_and_by_nothing_else),

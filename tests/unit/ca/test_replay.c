@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "ca/crl.h"
 #include "ca/replay.h"
 #include "policies/approval.h"
@@ -214,6 +215,8 @@ static void entries_that_tell_nothing_are_refused(void **state)
 	    {"certificate.revoke", "key:1", NULL},
 	    {"token.revoke", "token:12", NULL},
 	    {"identity.revoke", "identity:", NULL},
+	    {"identity.change", "identity:12", "roles admin"},
+	    {"identity.code", NULL, NULL},
 	    {"cluster.retire", "web", NULL},
 	    {"crl.publish", "crl:issuing-1", "number -1, 3 entries"},
 	    {"crl.publish", "crl:issuing-1", NULL},
@@ -247,6 +250,78 @@ static void what_cannot_come_back_is_listed(void **state)
 	assert_int_equal(replay_counts(replay)->by_hand, 2);
 	assert_non_null(memmem(lines.data, lines.len,
 	    BYTES_STR("key.create key:web/tde of web\n").data, 30));
+}
+
+/* One that waits for its code, with two roles. */
+static struct identity *make_identity(
+    struct fixture *fixture, struct secret **code_out)
+{
+	static const char *const roles[] = {"admin", "auditor"};
+	const struct identity_request request = {.name = "ann",
+	    .kind = IDENTITY_CERTIFICATE, .creator = "local", .roles = roles,
+	    .roles_count = 2};
+	OWNED(batch) batch = batch_new();
+	struct identity *made = NULL;
+	struct err err = {0};
+
+	assert_int_equal(identity_create(batch, NULL, &request, &made,
+			     code_out, &err), ERR_OK);
+	assert_int_equal(store_commit(fixture->store, batch, &err), ERR_OK);
+	return made;
+}
+
+static char *object_of(const struct identity *identity)
+{
+	char id[2 * IDENTITY_ID_SIZE + 1];
+
+	return mem_printf("identity:%s",
+	    hex_write(identity->id, IDENTITY_ID_SIZE, id));
+}
+
+static void an_identity_keeps_of_its_roles_what_the_log_left_it(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(replay) replay = replay_new(fixture->store);
+	OWNED(secret) code = NULL;
+	OWNED(identity) made = make_identity(fixture, &code);
+	OWNED(identity) now = NULL;
+	OWNED_STR(object) = object_of(made);
+	struct err err = {0};
+
+	(void)state;
+	must(replay, "identity.change", object, "ttl");
+	must(replay, "identity.change", object,
+	    "roles key-officer,auditor; name");
+	finish(replay, 0);
+	assert_int_equal(
+	    identity_get(fixture->store, made->id, &now, &err), ERR_OK);
+	assert_int_equal(now->roles_count, 1);
+	assert_string_equal(now->roles[0], "auditor");
+	/* What it was given is for an admin to give. */
+	assert_int_equal(replay_counts(replay)->by_hand, 2);
+}
+
+static void a_code_that_another_took_the_place_of_stays_void(void **state)
+{
+	OWNED(fixture) fixture = fixture_with_ca();
+	OWNED(replay) replay = replay_new(fixture->store);
+	OWNED(secret) code = NULL;
+	OWNED(identity) made = make_identity(fixture, &code);
+	OWNED(identity) found = NULL;
+	OWNED_STR(object) = object_of(made);
+	const char *why = NULL;
+	struct ip ip;
+	struct err err = {0};
+
+	(void)state;
+	assert_true(ip_parse("10.1.2.3", &ip));
+	must(replay, "identity.code", object, NULL);
+	must(replay, "identity.code", "identity:" SERIAL "0a0b0c0d0e0f10", NULL);
+	finish(replay, 0);
+	assert_int_equal(identity_check(fixture->store, BEARER_CODE,
+			     secret_bytes(code), &ip, &found, &why, &err),
+	    ERR_UNAUTHENTICATED);
+	assert_int_equal(replay_counts(replay)->by_hand, 2);
 }
 
 static void ask_for_approval(struct fixture *fixture)
@@ -300,6 +375,10 @@ int main(void)
 	    cmocka_unit_test(a_number_that_no_crl_has_is_refused),
 	    cmocka_unit_test(entries_that_tell_nothing_are_refused),
 	    cmocka_unit_test(what_cannot_come_back_is_listed),
+	    cmocka_unit_test(
+		an_identity_keeps_of_its_roles_what_the_log_left_it),
+	    cmocka_unit_test(
+		a_code_that_another_took_the_place_of_stays_void),
 	    cmocka_unit_test(what_waited_for_approval_is_to_be_asked_for_anew),
 	};
 

@@ -5,6 +5,7 @@
 #include "fixture.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "policies/access.h"
 
@@ -358,6 +359,34 @@ static void roles_have_names_both_ways(void **state)
 	assert_string_equal(none, "");
 }
 
+/* What is listed is what is decided by. */
+static void what_is_told_of_a_role_is_what_it_may(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ROLE_COUNT; i++) {
+		struct role_info info;
+		struct caller caller, by_token;
+
+		role_info(i, &info);
+		assert_string_equal(info.name, role_name(info.role));
+		assert_true(strlen(info.help) > 10);
+		caller = caller_of(info.role, "orders");
+		by_token = caller;
+		by_token.kind = CALLER_TOKEN;
+		for (unsigned p = PERM_SELF + 1; p < PERM_COUNT; p++) {
+			enum permission permission = (enum permission)p;
+			bool may = check(&caller, permission, "orders") == ERR_OK ||
+			    check(&by_token, permission, "orders") == ERR_OK;
+
+			assert_int_equal(
+			    may, (info.all & PERMISSION_BIT(p)) != 0);
+		}
+		caller.cluster = NULL;
+		assert_int_equal(info.bound,
+		    check(&caller, PERM_IDENTITY_RENEW, NULL) != ERR_OK);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -386,6 +415,7 @@ int main(void)
 		cmocka_unit_test(whoever_is_not_known_may_what_is_public),
 		cmocka_unit_test(no_caller_has_the_permission_that_is_none),
 		cmocka_unit_test(roles_have_names_both_ways),
+		cmocka_unit_test(what_is_told_of_a_role_is_what_it_may),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

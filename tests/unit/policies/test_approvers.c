@@ -52,6 +52,39 @@ static void a_file_of_approvals_says_who_consents_to_what(void **state)
 	    strstr((char *)text.data, "    needs 1 of Ann, within 30m\n"));
 }
 
+/* Else one admin turned an auditor into the other, or took its place. */
+static void a_change_needs_what_making_or_ending_an_approver_needs(
+    void **state)
+{
+	static const struct {
+		const char *text;
+		unsigned needed;	/* 0: no rule */
+	} files[] = {
+	    {RULE("identity.create", "    needed: 2\n    roles: [admin]\n"), 2},
+	    {RULE("identity.revoke", "    needed: 3\n    roles: [admin]\n"), 3},
+	    {RULE("identity.revoke", "    needed: 3\n    roles: [admin]\n")
+		"  - actions: [identity.create]\n    needed: 2\n"
+		"    roles: [admin]\n", 2},
+	    {RULE("identity.create", "    needed: 2\n    roles: [admin]\n")
+		"  - actions: [identity.change]\n    needed: 1\n"
+		"    roles: [admin]\n", 1},
+	    {RULE("cluster.retire", "    needed: 2\n    roles: [admin]\n"), 0},
+	};
+	struct fixture *fixture = *state;
+
+	for (size_t i = 0; i < ARRAY_LEN(files); i++) {
+		OWNED_STR(path) = write_file(fixture, files[i].text);
+		OWNED(approver_rules) rules = NULL;
+		const struct approver_rule *rule;
+
+		assert_int_equal(approver_rules_load(path, NULL, &rules,
+				     &fixture->err), ERR_OK);
+		rule = approver_rules_find(rules, GUARDED_IDENTITY_CHANGE);
+		assert_int_equal(rule == NULL ? 0 : rule->needed,
+		    files[i].needed);
+	}
+}
+
 static void without_a_file_nothing_needs_consent(void **state)
 {
 	struct fixture *fixture = *state;
@@ -181,6 +214,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(a_file_of_approvals_says_who_consents_to_what),
 		TEST(without_a_file_nothing_needs_consent),
+		TEST(
+		    a_change_needs_what_making_or_ending_an_approver_needs),
 		TEST(what_is_wrong_in_a_file_of_approvals_is_told_with_its_line),
 		TEST(the_example_loads_and_is_off),
 		TEST(every_action_has_one_name_and_words_for_people),

@@ -330,6 +330,233 @@ static void a_role_of_a_file_that_uses_keys_needs_a_cluster(void **state)
 	free(later.cluster);
 }
 
+/* ---- changing one ---- */
+
+/* As it is in the store, with its revision. */
+static struct identity *read_back(
+    struct fixture *fixture, const struct identity *identity)
+{
+	struct identity *found = NULL;
+
+	assert_int_equal(identity_get(fixture->store, identity->id, &found,
+			     &fixture->err), ERR_OK);
+	return found;
+}
+
+static struct secret *draw(struct fixture *fixture,
+    const struct identity *made, int64_t code_ttl)
+{
+	OWNED(identity) now = read_back(fixture, made);
+	OWNED(identity) changed = NULL;
+	OWNED(batch) batch = batch_new();
+	struct secret *text = NULL;
+
+	assert_int_equal(identity_new_code(batch, now, code_ttl, &changed,
+			     &text, &fixture->err), ERR_OK);
+	assert_commit(fixture->store, batch);
+	return text;
+}
+
+static void assert_let_in(struct fixture *fixture, const struct secret *text,
+    const struct identity *whose)
+{
+	OWNED(identity) found = NULL;
+	const char *why = NULL;
+
+	assert_int_equal(check(fixture, BEARER_CODE, secret_bytes(text), &found,
+			     &why), ERR_OK);
+	assert_memory_equal(found->id, whose->id, IDENTITY_ID_SIZE);
+}
+
+static void a_new_code_takes_the_place_of_the_one_before(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) first = create(fixture, &request, &made);
+	OWNED(secret) second = NULL;
+	OWNED(secret) third = NULL;
+
+	clock_freeze(NOW + IDENTITY_CODE_TTL_DEFAULT + 1);
+	second = draw(fixture, made, 60);
+	assert_let_in(fixture, second, made);
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(first),
+	    "no such code or token");
+	third = draw(fixture, made, 0);
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(second),
+	    "no such code or token");
+	assert_let_in(fixture, third, made);
+	/* The id in it alone lets nobody in. */
+	secret_data(third)[secret_len(third) - 1] ^= 1;
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(third),
+	    "no such code or token");
+	secret_data(third)[secret_len(third) - 1] ^= 1;
+	clock_freeze(NOW + 2 * IDENTITY_CODE_TTL_DEFAULT + 1);
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(third),
+	    "enrolment code has expired");
+}
+
+static void who_has_enrolled_stays_active_whatever_comes_of_the_next_code(
+    void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) first = create(fixture, &request, &made);
+	OWNED(secret) second = NULL;
+	OWNED(identity) waiting = NULL;
+	OWNED(identity) used = NULL;
+	OWNED(identity) back = NULL;
+	OWNED(batch) one = batch_new();
+	OWNED(batch) two = batch_new();
+	OWNED(batch) undo = batch_new();
+
+	identity_enroll(one, made);
+	assert_commit(fixture->store, one);
+	second = draw(fixture, made, 60);
+	waiting = read_back(fixture, made);
+	assert_string_equal(identity_state(waiting, NOW + 60), "active");
+	assert_int_equal(waiting->code_used, 0);
+	/* In the same second: it is told apart from the first all the same. */
+	identity_enroll(two, waiting);
+	assert_commit(fixture->store, two);
+	used = read_back(fixture, made);
+	assert_int_equal(used->enrolled, NOW);
+	assert_true(identity_spent(used, used->hash));
+	assert_false(identity_spent(used, used->id));
+	identity_unenroll(undo, used);
+	assert_commit(fixture->store, undo);
+	back = read_back(fixture, made);
+	assert_int_equal(back->enrolled, NOW);
+	assert_int_equal(back->code_used, 0);
+	assert_let_in(fixture, second, made);
+}
+
+static void a_code_that_is_forgotten_lets_nobody_in(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(batch) batch = batch_new();
+
+	identity_forget_code(made);
+	identity_put(batch, made);
+	assert_commit(fixture->store, batch);
+	assert_turned_away(fixture, BEARER_CODE, secret_bytes(text),
+	    "no such code or token");
+	assert_string_equal(identity_state(made, NOW), "expired");
+}
+
+static void a_bearer_token_gets_no_code_and_no_other_end(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = program();
+	const struct identity_request later = {.ttl = 60};
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(identity) changed = NULL;
+	OWNED(secret) code = NULL;
+	OWNED(batch) batch = batch_new();
+
+	assert_refused(identity_new_code(batch, made, 0, &changed, &code,
+			   &fixture->err),
+	    ERR_POLICY, &fixture->err, "no code");
+	assert_refused(identity_change(NULL, made, &later, &changed,
+			   &fixture->err),
+	    ERR_BAD_FIELD, &fixture->err, "ttl");
+	assert_null(changed);
+	assert_null(code);
+}
+
+static void a_change_replaces_what_it_names_and_nothing_else(void **state)
+{
+	static const char *const two[] = {"auditor", "key-officer"};
+	static const char *const near[] = {"10.0.0.0/8"};
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	const struct identity_request roles = {.roles = two, .roles_count = 2};
+	const struct identity_request rest = {.name = "Ann B", .ranges = near,
+	    .ranges_count = 1, .ttl = 60, .lifetime = 3600};
+	const struct identity_request anywhere = {.ranges = near};
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(identity) first = NULL;
+	OWNED(identity) second = NULL;
+	OWNED(identity) third = NULL;
+
+	assert_int_equal(identity_change(NULL, made, &roles, &first,
+			     &fixture->err), ERR_OK);
+	assert_int_equal(first->roles_count, 2);
+	assert_string_equal(first->roles[0], "auditor");
+	assert_string_equal(first->name, "Ann");
+	assert_int_equal(first->ttl, made->ttl);
+	assert_memory_equal(first->hash, made->hash, sizeof(made->hash));
+	clock_freeze(NOW + 5);
+	assert_int_equal(identity_change(NULL, first, &rest, &second,
+			     &fixture->err), ERR_OK);
+	assert_string_equal(second->name, "Ann B");
+	assert_int_equal(second->roles_count, 2);
+	assert_int_equal(second->ranges_count, 1);
+	assert_int_equal(second->ttl, 60);
+	assert_int_equal(second->expires, NOW + 5 + 3600);
+	assert_int_equal(second->created, NOW);
+	assert_int_equal(identity_change(NULL, second, &anywhere, &third,
+			     &fixture->err), ERR_OK);
+	assert_int_equal(third->ranges_count, 0);
+	assert_int_equal(third->expires, second->expires);
+}
+
+static void a_change_that_would_not_be_made_is_refused(void **state)
+{
+	static const char *const unknown[] = {"root"};
+	static const char *const node[] = {"node"};
+	static const char *const wrong[] = {"here"};
+	const struct {
+		struct identity_request change;
+		const char *word;
+	} cases[] = {
+		{{.roles = unknown, .roles_count = 1}, "\"root\""},
+		{{.roles = node, .roles_count = 1}, "bootstrap token"},
+		{{.roles = kms_only, .roles_count = 1}, "\"cluster\""},
+		{{.roles = unknown}, "roles"},
+		{{.name = " Ann"}, "Ann"},
+		{{.ranges = wrong, .ranges_count = 1}, "here"},
+		{{.ttl = IDENTITY_TTL_MAX + 1}, "ttl"},
+		{{.lifetime = -1}, "lifetime"},
+	};
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		OWNED(identity) changed = NULL;
+
+		assert_refused(identity_change(NULL, made, &cases[i].change,
+				   &changed, &fixture->err),
+		    ERR_BAD_FIELD, &fixture->err, cases[i].word);
+		assert_null(changed);
+	}
+}
+
+/* Its role was taken out of the file: what else it has may be changed still. */
+static void a_role_that_is_gone_hinders_no_other_change(void **state)
+{
+	struct fixture *fixture = *state;
+	struct identity_request request = person();
+	const struct identity_request rename = {.name = "Ann B"};
+	OWNED(identity) made = NULL;
+	OWNED(secret) text = create(fixture, &request, &made);
+	OWNED(identity) changed = NULL;
+
+	free(made->roles[0]);
+	made->roles[0] = mem_strdup("gone");
+	assert_int_equal(identity_change(NULL, made, &rename, &changed,
+			     &fixture->err), ERR_OK);
+	assert_string_equal(changed->roles[0], "gone");
+}
+
 static size_t idle;
 
 static int open_heap(void **state)
@@ -364,6 +591,14 @@ int main(void)
 		TEST_STORE(a_token_is_good_from_its_ranges_alone),
 		TEST_STORE(an_identity_that_makes_no_sense_is_refused),
 		TEST_STORE(a_role_of_a_file_that_uses_keys_needs_a_cluster),
+		TEST_STORE(a_new_code_takes_the_place_of_the_one_before),
+		TEST_STORE(
+		    who_has_enrolled_stays_active_whatever_comes_of_the_next_code),
+		TEST_STORE(a_code_that_is_forgotten_lets_nobody_in),
+		TEST_STORE(a_bearer_token_gets_no_code_and_no_other_end),
+		TEST_STORE(a_change_replaces_what_it_names_and_nothing_else),
+		TEST_STORE(a_change_that_would_not_be_made_is_refused),
+		TEST_STORE(a_role_that_is_gone_hinders_no_other_change),
 	};
 
 	return cmocka_run_group_tests(tests, open_heap, close_heap);

@@ -89,6 +89,7 @@ static void write_identity(struct buf *out)
 		.code_expires = NOW + 3600,
 		.created = NOW,
 		.expires = NOW + 864000,
+		.code_used = NOW + 90,
 		.enrolled = NOW + 60,
 		.revoked = NOW + 120,
 		.serial = {1, 2, 3, 4},
@@ -197,7 +198,7 @@ static const struct kind {
 } kinds[] = {
 	{"cluster-v2.hex", write_cluster, copy_cluster},
 	{"token-v1.hex", write_token, copy_token},
-	{"identity-v2.hex", write_identity, copy_identity},
+	{"identity-v3.hex", write_identity, copy_identity},
 	{"approval-v1.hex", write_approval, copy_approval},
 	{"names-v1.hex", write_names, copy_names},
 };
@@ -441,6 +442,28 @@ static void an_identity_of_format_version_1_is_read(void **state)
 	}
 }
 
+/* Its one code was used when it enrolled. */
+static void an_identity_of_format_version_2_is_read(void **state)
+{
+	OWNED(identity) identity = NULL;
+	OWNED_BUF(old);
+
+	(void)state;
+	read_golden("identity-v2.hex", &old);
+	assert_int_equal(old.data[0], 2);
+	assert_true(identity_read(identity_id, buf_bytes(&old), &identity));
+	assert_string_equal(identity->name, "Orders app");
+	assert_int_equal(identity->enrolled, NOW + 60);
+	assert_int_equal(identity->code_used, NOW + 60);
+	assert_int_equal(identity->revoked, NOW + 120);
+	for (size_t len = 0; len < old.len; len++) {
+		OWNED(identity) none = NULL;
+
+		assert_false(identity_read(
+		    identity_id, BYTES(old.data, len), &none));
+	}
+}
+
 /* Its role of programs was one of people, whom no cluster bound. */
 static void the_first_admin_of_format_version_1_keeps_the_use_of_keys(
     void **state)
@@ -589,6 +612,7 @@ int main(void)
 		    a_record_of_an_identity_that_cannot_be_read_is_a_fault),
 		cmocka_unit_test(an_identity_beyond_its_bounds_is_refused),
 		cmocka_unit_test(an_identity_of_format_version_1_is_read),
+		cmocka_unit_test(an_identity_of_format_version_2_is_read),
 		cmocka_unit_test(
 		    the_first_admin_of_format_version_1_keeps_the_use_of_keys),
 	};
