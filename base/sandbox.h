@@ -4,6 +4,7 @@
 #ifndef BASE_SANDBOX_H
 #define BASE_SANDBOX_H
 
+#include <stdint.h>
 #include "base/err.h"
 
 /*
@@ -34,5 +35,23 @@ enum sandbox_net {
  */
 MUST_CHECK enum err_code sandbox_enter(
     enum sandbox_net net, struct err *err);
+
+/* What a program may still open and reach, where the kernel has Landlock. */
+struct sandbox_view {
+	const char *const *paths; /* to be read, with what is below; up to NULL */
+	const uint16_t *tcp_ports; /* to connect to; up to 0 */
+};
+
+/*
+ * From here on no file can be opened but to be read, and of those what VIEW names
+ * only; none made, renamed or removed; TCP goes to the ports that VIEW names only
+ * (Linux 6.7); no process outside can be sent a signal (Linux 6.12).  A path that
+ * is not there is passed over, and one that is exchanged later is out of sight.
+ * After sandbox_drop(), before sandbox_enter(), and before any thread is made.
+ * Where the kernel has no Landlock nothing happens, and the log has a line.
+ * Errors: ERR_IO.
+ */
+MUST_CHECK enum err_code sandbox_see(
+    const struct sandbox_view *view, struct err *err);
 
 #endif

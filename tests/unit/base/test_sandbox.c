@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/fs.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "base/thread.h"
@@ -294,6 +296,113 @@ static void a_thread_that_takes_no_signals_ends_the_process(void **state)
 	assert_int_equal(WTERMSIG(status), SIGSYS);
 }
 
+/* ---- Landlock ---- */
+
+static long landlock_version(void)
+{
+	return syscall(SYS_landlock_create_ruleset, NULL, 0UL, 1UL);
+}
+
+static uint16_t listen_somewhere(void)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	socklen_t len = sizeof(address);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	assert_int_equal(
+	    bind(fd, (struct sockaddr *)&address, sizeof(address)), 0);
+	assert_int_equal(listen(fd, 5), 0);
+	assert_int_equal(
+	    getsockname(fd, (struct sockaddr *)&address, &len), 0);
+	return ntohs(address.sin_port);
+}
+
+static bool connects_to(uint16_t port)
+{
+	struct sockaddr_in address = {.sin_family = AF_INET,
+	    .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0;
+}
+
+struct scene {
+	char *seen, *hidden;	/* files */
+	char *dir;		/* of the one that is seen */
+	uint16_t ports[3];	/* the first may be reached */
+};
+
+static bool opens(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
+static bool refused(bool done)
+{
+	return !done && (errno == EACCES || errno == EPERM);
+}
+
+/* 0: all as promised. */
+static int look_around(const struct scene *scene, long version)
+{
+	const char *const paths[] = {"/nonexistent", scene->dir, NULL};
+	const uint16_t ports[] = {scene->ports[0], 0};
+	const struct sandbox_view view = {paths, ports};
+	OWNED_STR(made) = mem_printf("%s/new", scene->dir);
+	struct err err = {0};
+
+	if (sandbox_drop(NULL, &err) != ERR_OK ||
+	    sandbox_see(&view, &err) != ERR_OK ||
+	    sandbox_enter(SANDBOX_INET, &err) != ERR_OK)
+		return 1;
+	if (!opens(scene->seen, O_RDONLY))
+		return 2;
+	if (!refused(opens(scene->hidden, O_RDONLY)))
+		return 3;
+	if (!refused(opens(scene->seen, O_WRONLY)) ||
+	    !refused(opens(made, O_WRONLY | O_CREAT)) ||
+	    !refused(unlink(scene->seen) == 0) ||
+	    !refused(mkdir(made, 0700) == 0))
+		return 4;
+	if (!connects_to(scene->ports[0]) ||
+	    (version >= 4 && !refused(connects_to(scene->ports[1]))))
+		return 5;
+	return version >= 6 && !refused(kill(getppid(), 0) == 0) ? 6 : 0;
+}
+
+static void of_files_ports_and_processes_only_those_named_are_left(
+    void **state)
+{
+	char dir[] = "/tmp/signet-see-XXXXXX";
+	struct err err = {0};
+	int status = 0;
+
+	(void)state;
+	if (landlock_version() < 1)
+		skip();
+	assert_non_null(mkdtemp(dir));
+	OWNED_STR(below) = mem_printf("%s/below", dir);
+	OWNED_STR(seen) = mem_printf("%s/seen", below);
+	OWNED_STR(hidden) = mem_printf("%s/hidden", dir);
+	const struct scene scene = {seen, hidden, below,
+	    {listen_somewhere(), listen_somewhere()}};
+	assert_int_equal(mkdir(below, 0700), 0);
+	assert_int_equal(fs_write(seen, 0600, BYTES_STR("x"), &err), ERR_OK);
+	assert_int_equal(fs_write(hidden, 0600, BYTES_STR("x"), &err), ERR_OK);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(look_around(&scene, landlock_version()));
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(unlink(seen) + unlink(hidden), 0);
+	assert_int_equal(rmdir(below) + rmdir(dir), 0);
+	assert_int_equal(status, 0);
+}
+
 /* ---- Privileges ---- */
 
 /* The value behind NAME in /proc/self/status, as a hexadecimal number. */
@@ -407,6 +516,8 @@ int main(void)
 	    cmocka_unit_test(the_network_is_there_only_where_asked_for),
 	    cmocka_unit_test(a_refusal_is_logged_with_the_number_of_the_call),
 	    cmocka_unit_test(a_thread_that_takes_no_signals_ends_the_process),
+	    cmocka_unit_test(
+		of_files_ports_and_processes_only_those_named_are_left),
 	    cmocka_unit_test(every_capability_is_given_up_for_good),
 	    cmocka_unit_test(as_root_a_program_becomes_the_user_and_cannot_return),
 	    cmocka_unit_test(a_user_who_does_not_exist_is_refused_by_name),
