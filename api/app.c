@@ -3,6 +3,7 @@
 #include "api/restart.h"
 #include "base/log.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 #include "api/auditor.h"
@@ -158,7 +159,8 @@ static enum err_code open_parts(struct app *app, struct err *err)
 	    (code = tls_open(config->tls.certificate, config->tls.key,
 		 &app->tls, err)) != ERR_OK ||
 	    (code = open_store(config, false, &app->store, err)) != ERR_OK ||
-	    (code = auditor_check(config, app->store, err)) != ERR_OK ||
+	    (code = auditor_check(config, app->tellers, app->store, err)) !=
+		ERR_OK ||
 	    (code = open_hsm(app, err)) != ERR_OK ||
 	    (code = ca_open(app->store, app->hsm, config, &app->ca, err)) !=
 		ERR_OK ||
@@ -171,11 +173,12 @@ static enum err_code open_parts(struct app *app, struct err *err)
 }
 
 enum err_code app_open(const struct config *config, struct spawner *spawner,
-    struct app **app_out, struct err *err)
+    struct tellers *tellers, struct app **app_out, struct err *err)
 {
 	OWNED(app) app = mem_zalloc(sizeof(*app));
 	app->config = config;
 	app->spawner = spawner;
+	app->tellers = tellers;
 	app->started = clock_now();
 	open_limits(&app->limits);
 	pthread_mutex_init(&app->policies_lock, NULL);
@@ -242,8 +245,14 @@ enum err_code app_check(const struct config *config, struct err *err)
 	if (code == ERR_OK)
 		code = open_store(config, true, &store, err);
 	if (code == ERR_OK)
-		code = auditor_check(config, store, err);
+		code = auditor_check(config, NULL, store, err);
 	return code;
+}
+
+void app_end(struct app *app)
+{
+	if (!atomic_exchange(&app->unfit, true))
+		(void)kill(getpid(), SIGTERM);
 }
 
 struct policy_set *app_policies(struct app *app)

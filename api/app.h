@@ -35,7 +35,7 @@ struct app {
 	struct read_config *read;	/* of the thread that reloads alone */
 	struct store *store;
 	struct spawner *spawner;	/* borrowed; may be NULL */
-	struct tellers *tellers;	/* main.c's; may be NULL */
+	struct tellers *tellers;	/* borrowed; may be NULL */
 	struct hsm *hsm;
 	struct ca *ca;
 	struct crl_publisher *publisher;
@@ -58,6 +58,7 @@ struct app {
 	atomic_uint quarantined;	/* clusters; counted now and then */
 
 	atomic_bool stopping;
+	atomic_bool unfit;		/* as of app_end() */
 	atomic_uint exchanges;		/* begun and not completed */
 	/* Told by maintenance: the token answered the last time it was asked. */
 	atomic_bool hsm_answers;
@@ -72,12 +73,13 @@ struct app {
 
 /*
  * Opens all that CONFIG names.  A token out of reach is no error.  SPAWNER, which
- * may be NULL, starts the workers.  The caller owns both and frees them after
- * app_close().
+ * may be NULL, starts the workers; TELLERS, which may be NULL, reach the witnesses
+ * that are endpoints.  The caller owns all and frees them after app_close().
  * Errors: ERR_NOT_FOUND or ERR_CONFIG: not set up; others as they come.
  */
 MUST_CHECK enum err_code app_open(const struct config *config,
-    struct spawner *spawner, struct app **app_out, struct err *err);
+    struct spawner *spawner, struct tellers *tellers, struct app **app_out,
+    struct err *err);
 /* No exchange may be left. */
 void app_close(struct app *app);
 DEFINE_CLEANUP(app, app_close)
@@ -85,6 +87,10 @@ DEFINE_CLEANUP(app, app_close)
 /* Checks all that can be checked without the token, and changes nothing. */
 MUST_CHECK enum err_code app_check(
     const struct config *config, struct err *err);
+
+/* From any thread: nobody should be served any more.  The server drains and ends,
+ * as by SIGTERM, and unsuccessfully; why stands in the log. */
+void app_end(struct app *app);
 
 /* The configuration as last read: who may come from where, and how often.
  * What it points to stays until app_close(). */

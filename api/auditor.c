@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include "api/teller.h"
 #include "api/watcher.h"
 #include "api/witness.h"
 #include "base/clock.h"
@@ -147,15 +148,19 @@ static enum err_code read_last(
 	return code == ERR_OK ? check_last(store, last_out, err) : code;
 }
 
-enum err_code auditor_check(
-    const struct config *config, struct store *store, struct err *err)
+enum err_code auditor_check(const struct config *config,
+    struct tellers *tellers, struct store *store, struct err *err)
 {
 	struct checkpoint last;
 	enum err_code code = read_last(store, &last, err);
+	if (code == ERR_OK)
+		tellers_look(tellers);
 	for (unsigned i = 0;
 	     code == ERR_OK && i < config->audit.witness_count; i++) {
 		OWNED(witness) witness =
 		    witness_new(config->audit.witness[i]);
+		witness_tell_by(witness,
+		    tellers_find(tellers, config->audit.witness[i]));
 		code = witness_compare(witness, store, err);
 	}
 	return code;
@@ -268,6 +273,8 @@ void auditor_stats(struct auditor *auditor, struct auditor_stats *stats_out)
 		stats_out->witnesses[i].behind =
 		    has < stats_out->entries ? stats_out->entries - has : 0;
 		stats_out->witnesses[i].failing = watcher_is_failing(watcher);
+		stats_out->witnesses[i].is_process =
+		    watcher_losses(watcher, &stats_out->witnesses[i].losses);
 	}
 }
 

@@ -15,11 +15,13 @@ struct auditor;
 
 /*
  * Compares STORE with the last checkpoint in it, whose signature is checked, and
- * with every witness of CONFIG that can be read back: before anything is written
- * to it.  Errors: ERR_CORRUPT; those of witness_compare.
+ * with every witness of CONFIG that can be read back, endpoints by TELLERS (NULL:
+ * not them): before anything is written to it.
+ * Errors: ERR_CORRUPT; those of witness_compare.
  */
-MUST_CHECK enum err_code auditor_check(
-    const struct config *config, struct store *store, struct err *err);
+struct tellers;
+MUST_CHECK enum err_code auditor_check(const struct config *config,
+    struct tellers *tellers, struct store *store, struct err *err);
 /* Starts.  A token or a witness that is out of reach is no error.
  * Errors: ERR_CORRUPT, those of the store. */
 MUST_CHECK enum err_code auditor_open(
@@ -38,6 +40,8 @@ struct auditor_stats {
 		uint64_t entries;	/* that it has */
 		uint64_t behind;	/* that it lacks of those covered */
 		bool failing;		/* the last try to tell it failed */
+		bool is_process;	/* tells it for the server, */
+		uint64_t losses;	/* which had to be started again */
 	} witnesses[AUDITOR_WITNESSES_MAX];
 };
 /* AUDITOR may be NULL: then all is zero. */

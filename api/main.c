@@ -186,6 +186,10 @@ static enum err_code serve(struct app *app, struct sockets *sockets,
 	if (code == ERR_OK)
 		code = serve_requests(app, sockets, set, err);
 	close_auditor(app);
+	if (code == ERR_OK && atomic_load(&app->unfit))
+		code = err_fail(err, ERR_CORRUPT,
+		    "an audit witness has what the store lacks, or has it "
+		    "otherwise: see the log");
 	return code;
 }
 
@@ -205,10 +209,14 @@ static enum err_code give_up_privileges(
 
 /* The last program that this process starts. */
 static enum err_code open_spawner(const struct config *config,
-    struct spawner **spawner_out, struct err *err)
+    const struct tellers *tellers, struct spawner **spawner_out,
+    struct err *err)
 {
 	const struct hsm_options worker = hsm_options_from(config);
-	enum err_code code = spawner_open(&worker, spawner_out, err);
+	unsigned count;
+	struct spawn *const *others = tellers_programs(tellers, &count);
+	enum err_code code =
+	    spawner_open_with(&worker, others, count, spawner_out, err);
 	return code == ERR_OK ? sandbox_enter(SANDBOX_INET, err) : code;
 }
 
@@ -216,7 +224,7 @@ static enum err_code run(const struct config *config, struct err *err)
 {
 	OWNED(sockets) sockets = NULL;
 	OWNED(spawner) spawner = NULL;
-	OWNED(tellers) tellers = NULL;
+	OWNED(tellers) tellers = tellers_new(config);
 	OWNED(app) app = NULL;
 	sigset_t set;
 	block_signals(&set);
@@ -226,11 +234,10 @@ static enum err_code run(const struct config *config, struct err *err)
 	raise_descriptor_limit(config);
 	if ((code = sockets_open(config, &sockets, err)) != ERR_OK ||
 	    (code = give_up_privileges(config, err)) != ERR_OK ||
-	    (code = tellers_open(config, &tellers, err)) != ERR_OK ||
-	    (code = open_spawner(config, &spawner, err)) != ERR_OK ||
-	    (code = app_open(config, spawner, &app, err)) != ERR_OK)
+	    (code = open_spawner(config, tellers, &spawner, err)) != ERR_OK ||
+	    (code = tellers_start(tellers, spawner, err)) != ERR_OK ||
+	    (code = app_open(config, spawner, tellers, &app, err)) != ERR_OK)
 		return code;
-	app->tellers = tellers;
 	return serve(app, sockets, &set, err);
 }
 

@@ -227,6 +227,22 @@ static void write_witnesses(
 	}
 }
 
+static void write_witness_processes(
+    const struct auditor_stats *stats, struct buf *out)
+{
+	static const char name[] = "signet_audit_witness_process_losses_total";
+	metrics_head(out, name, "counter",
+	    "Ends of the process that tells a witness; it is started again.");
+	for (unsigned i = 0; i < stats->count; i++) {
+		if (!stats->witnesses[i].is_process)
+			continue;
+		buf_printf(out, "%s{witness=\"", name);
+		put_label(out, stats->witnesses[i].name);
+		buf_printf(out, "\"} %llu\n",
+		    (unsigned long long)stats->witnesses[i].losses);
+	}
+}
+
 static void write_audit(const struct app *app, struct buf *out)
 {
 	struct auditor_stats stats;
@@ -241,6 +257,7 @@ static void write_audit(const struct app *app, struct buf *out)
 	    "1 while no checkpoint can be signed.", stats.failing ? 1 : 0);
 	write_witnesses(&stats, true, out);
 	write_witnesses(&stats, false, out);
+	write_witness_processes(&stats, out);
 }
 
 static void write_ocsp(const struct app *app, struct buf *out)

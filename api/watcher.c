@@ -24,6 +24,7 @@
 #define POSITION_PREFIX "audit-witness"
 
 struct watcher {
+	struct app *app;
 	struct store *store;
 	struct progress *progress;
 	struct witness *witness;
@@ -32,6 +33,7 @@ struct watcher {
 	bool started;
 	struct witness_position position;	/* its thread's alone */
 	int64_t backoff_ms;			/* likewise */
+	enum err_code last;			/* of its last try; likewise */
 	_Atomic uint64_t entries;
 	atomic_bool failing;
 };
@@ -265,7 +267,13 @@ static void try_to_tell(struct watcher *watcher)
 	enum err_code code = tell_all(watcher, &err);
 	OWNED_STR(what) = mem_printf("audit witness %s does not take entries",
 	    witness_name(watcher->witness));
+	/* What is worse must not hide behind what failed before it. */
+	if (code != ERR_OK && watcher->last != ERR_OK && code != watcher->last)
+		log_err(LOG_WARN, what, &err);
+	watcher->last = code;
 	progress_note(&watcher->failing, what, code, &err);
+	if (witness_refutes(watcher->witness))
+		app_end(watcher->app);
 	if (code == ERR_OK) {
 		watcher->backoff_ms = 0;
 		return;
@@ -293,6 +301,7 @@ enum err_code watcher_new(const char *spec, struct app *app,
     struct progress *progress, struct watcher **watcher_out, struct err *err)
 {
 	OWNED(watcher) watcher = mem_zalloc(sizeof(*watcher));
+	watcher->app = app;
 	watcher->store = app->store;
 	watcher->teller = tellers_find(app->tellers, spec);
 	watcher->progress = progress;
@@ -350,4 +359,11 @@ uint64_t watcher_entries(struct watcher *watcher)
 bool watcher_is_failing(struct watcher *watcher)
 {
 	return atomic_load(&watcher->failing);
+}
+
+bool watcher_losses(const struct watcher *watcher, uint64_t *losses_out)
+{
+	*losses_out =
+	    watcher->teller == NULL ? 0 : teller_losses(watcher->teller);
+	return watcher->teller != NULL;
 }

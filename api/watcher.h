@@ -2,6 +2,8 @@
 /*
  * A watcher tells one witness of the audit log, on a thread of its own, what a
  * durable checkpoint covers; it tries again where that fails, and nobody waits.
+ * Only an endpoint that was out of reach at start, and has what the store lacks, ends
+ * the server (app_end): as it would not have started.
  */
 #ifndef API_WATCHER_H
 #define API_WATCHER_H
@@ -52,5 +54,7 @@ void watcher_cut(struct watcher *watcher);
 const char *watcher_name(const struct watcher *watcher);
 uint64_t watcher_entries(struct watcher *watcher);	/* that it has told */
 bool watcher_is_failing(struct watcher *watcher);
+/* How often the process that tells it was lost.  False: there is none. */
+bool watcher_losses(const struct watcher *watcher, uint64_t *losses_out);
 
 #endif

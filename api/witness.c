@@ -13,6 +13,7 @@
 #include "api/teller.h"
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "store/audit_json.h"
 #include "store/checkpoint.h"
@@ -31,6 +32,8 @@ struct witness {
 	bool is_file, is_http;
 	struct teller *teller;	/* of an endpoint; NULL: it cannot be told */
 	bool asked;		/* an endpoint is open */
+	bool compared;		/* what it has once was what the store has */
+	bool refutes;		/* what it has never was */
 	int fd;			/* of the others; -1: not open */
 };
 
@@ -49,6 +52,9 @@ struct witness *witness_new(const char *spec)
 void witness_tell_by(struct witness *witness, struct teller *teller)
 {
 	witness->teller = teller;
+	/* Or nobody would serve. */
+	witness->compared = teller != NULL && teller_first(teller) != NULL &&
+	    teller_first(teller)->knows;
 }
 
 static void shut(struct witness *witness)
@@ -256,10 +262,46 @@ static enum err_code compare(const struct witness *witness,
 	return code;
 }
 
+/* It tells no root, so that of its checkpoints the size alone is compared. */
+static enum err_code compare_told(const struct witness *witness,
+    const struct tell_answer *answer, struct store *store, struct err *err)
+{
+	struct tail tail = {.entries = answer->entries,
+	    .without_hashes = answer->has_leaf == 0};
+	if (answer->checkpoint > answer->entries)
+		return err_fail(err, ERR_IO,
+		    "audit witness %s has a checkpoint of %llu entries and "
+		    "%llu entries", witness->spec,
+		    (unsigned long long)answer->checkpoint,
+		    (unsigned long long)answer->entries);
+	memcpy(tail.leaf, answer->leaf, sizeof(tail.leaf));
+	return compare(witness, &tail, store, err);
+}
+
+static enum err_code compare_first(
+    const struct witness *witness, struct store *store, struct err *err)
+{
+	if (witness->teller == NULL)
+		return ERR_OK;
+	const struct tell_answer *first = teller_first(witness->teller);
+	if (first == NULL)
+		LOG(WARN, "audit witness out of reach: it is compared once it "
+		    "is there", LOG_STR("witness", witness->spec));
+	if (first == NULL || !first->knows)
+		return ERR_OK;
+	enum err_code code = compare_told(witness, first, store, err);
+	/* Nonsense is no evidence; its watcher will tell of it. */
+	if (code == ERR_IO)
+		err_clear(err);
+	return code == ERR_IO ? ERR_OK : code;
+}
+
 enum err_code witness_compare(
     struct witness *witness, struct store *store, struct err *err)
 {
 	struct tail tail;
+	if (witness->is_http)
+		return compare_first(witness, store, err);
 	if (!witness->is_file)
 		return ERR_OK;
 	OWNED_FD(fd) = open(witness->path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -334,22 +376,6 @@ static enum err_code open_socket(struct witness *witness, struct err *err)
 	return ERR_OK;
 }
 
-/* It tells no root, so that of its checkpoints the size alone is compared. */
-static enum err_code compare_told(const struct witness *witness,
-    const struct tell_answer *answer, struct store *store, struct err *err)
-{
-	struct tail tail = {.entries = answer->entries,
-	    .without_hashes = answer->has_leaf == 0};
-	if (answer->checkpoint > answer->entries)
-		return err_fail(err, ERR_CORRUPT,
-		    "audit witness %s has a checkpoint of %llu entries and "
-		    "%llu entries", witness->spec,
-		    (unsigned long long)answer->checkpoint,
-		    (unsigned long long)answer->entries);
-	memcpy(tail.leaf, answer->leaf, sizeof(tail.leaf));
-	return compare(witness, &tail, store, err);
-}
-
 static enum err_code open_endpoint(struct witness *witness,
     struct store *store, struct witness_position *position, struct err *err)
 {
@@ -361,6 +387,9 @@ static enum err_code open_endpoint(struct witness *witness,
 	    witness->teller, TELL_ASK, BYTES(NULL, 0), &answer, err);
 	if (code == ERR_OK && answer.knows)
 		code = compare_told(witness, &answer, store, err);
+	witness->refutes = code == ERR_CORRUPT && !witness->compared;
+	witness->compared =
+	    witness->compared || (code == ERR_OK && answer.knows);
 	if (code != ERR_OK)
 		return code;
 	if (answer.knows)
@@ -379,6 +408,11 @@ enum err_code witness_open(struct witness *witness, struct store *store,
 		return open_endpoint(witness, store, position, err);
 	return witness->is_file ? open_file(witness, position, err)
 				: open_socket(witness, err);
+}
+
+bool witness_refutes(const struct witness *witness)
+{
+	return witness->refutes;
 }
 
 static bool write_all(int fd, struct bytes data)

@@ -20,7 +20,7 @@ struct witness_position {
 /* SPEC, borrowed: "file:PATH", "syslog", "syslog:SOCKET", or the URL of an
  * endpoint.  Opens nothing. */
 struct witness *witness_new(const char *spec);
-/* An endpoint is told by TELLER, borrowed. */
+/* An endpoint is told by TELLER, borrowed; NULL: it cannot be told. */
 struct teller;
 void witness_tell_by(struct witness *witness, struct teller *teller);
 void witness_free(struct witness *witness);
@@ -28,8 +28,9 @@ DEFINE_CLEANUP(witness, witness_free)
 const char *witness_name(const struct witness *witness);	/* the spec */
 
 /*
- * Compares STORE with what the witness can be read back from (a file; of others,
- * nothing).  A file that is not there, or is empty, says nothing.
+ * Compares STORE with what the witness can be read back from: a file, or what an
+ * endpoint said when its teller first asked it.  A file that is not there, or is
+ * empty, says nothing, nor does an endpoint that could not be reached.
  * Errors: ERR_CORRUPT when the store lacks what the witness has, or has it
  * otherwise, or when nothing in a file can be read, saying what to do; ERR_IO.
  */
@@ -44,6 +45,9 @@ MUST_CHECK enum err_code witness_compare(
  */
 MUST_CHECK enum err_code witness_open(struct witness *witness,
     struct store *store, struct witness_position *position, struct err *err);
+/* The last witness_open failed since STORE is not what an endpoint has that was
+ * never compared with it before: nobody should be served out of it. */
+bool witness_refutes(const struct witness *witness);
 /* How many lines to give it at once: those that it took before one failed are
  * given again, so that of a log that takes each alone it is one. */
 unsigned witness_batch(const struct witness *witness);

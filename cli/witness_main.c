@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,6 +24,8 @@
 
 #define ANSWER_MAX ((size_t)64 * 1024)
 #define CONNECT_TIMEOUT_MS 5000
+#define FILE_MAX ((size_t)1 << 20)
+#define DNS_PORT 53
 
 /* Statuses of RFC 9110. */
 enum { OK = 200, CREATED = 201, NO_CONTENT = 204, NOT_FOUND = 404,
@@ -55,9 +58,49 @@ static size_t take_body(char *data, size_t size, size_t count, void *arg)
 	return size * count;
 }
 
-static void set_security(CURL *curl, char **arguments)
+/* What stands in the files that the command line names, read before all but the
+ * resolver's files is out of reach. */
+struct files {
+	struct buf ca, certificate, key;
+	struct err fault;	/* none: all could be read */
+};
+
+static void read_file(const char *path, struct buf *into, struct files *files)
 {
-	bool is_tls = text_has_prefix(arguments[1], "https://");
+	if (files->fault.code == ERR_OK && path != NULL &&
+	    strcmp(path, "-") != 0)
+		(void)!fs_read(path, FILE_MAX, into, &files->fault);
+}
+
+static void read_files(char **arguments, struct files *files)
+{
+	read_file(arguments[2], &files->ca, files);
+	if (arguments[3] == NULL)
+		return;
+	read_file(arguments[3], &files->certificate, files);
+	read_file(arguments[4], &files->key, files);
+}
+
+static void free_files(struct files *files)
+{
+	buf_free(&files->ca);
+	buf_free(&files->certificate);
+	buf_wipe(&files->key);
+	buf_free(&files->key);
+}
+
+static void set_blob(CURL *curl, CURLoption option, const struct buf *from)
+{
+	struct curl_blob blob = {from->data, from->len, CURL_BLOB_NOCOPY};
+
+	if (from->len > 0)
+		curl_easy_setopt(curl, option, &blob);
+}
+
+static void set_security(
+    CURL *curl, const char *url, const struct files *files)
+{
+	bool is_tls = text_has_prefix(url, "https://");
 
 	curl_easy_setopt(
 	    curl, CURLOPT_PROTOCOLS_STR, is_tls ? "https" : "http");
@@ -69,22 +112,23 @@ static void set_security(CURL *curl, char **arguments)
 	    curl, CURLOPT_SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYPEER, 1L);
 	curl_easy_setopt(curl, CURLOPT_SSL_VERIFYHOST, 2L);
+	/* Never those that the system trusts. */
 	curl_easy_setopt(curl, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(curl, CURLOPT_CAINFO, arguments[2]);
-	if (arguments[3] == NULL)
-		return;
-	curl_easy_setopt(curl, CURLOPT_SSLCERT, arguments[3]);
-	curl_easy_setopt(curl, CURLOPT_SSLKEY, arguments[4]);
+	curl_easy_setopt(curl, CURLOPT_CAINFO, NULL);
+	set_blob(curl, CURLOPT_CAINFO_BLOB, &files->ca);
+	set_blob(curl, CURLOPT_SSLCERT_BLOB, &files->certificate);
+	set_blob(curl, CURLOPT_SSLKEY_BLOB, &files->key);
 	curl_easy_setopt(curl, CURLOPT_KEYPASSWD, "");
 }
 
-static CURL *open_curl(char **arguments, char error[CURL_ERROR_SIZE])
+static CURL *open_curl(
+    const char *url, const struct files *files, char error[CURL_ERROR_SIZE])
 {
 	CURL *curl = curl_easy_init();
 
 	if (curl == NULL)
 		abort();
-	curl_easy_setopt(curl, CURLOPT_URL, arguments[1]);
+	curl_easy_setopt(curl, CURLOPT_URL, url);
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, error);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(curl, CURLOPT_TIMEOUT, (long)TELL_SECONDS);
@@ -94,7 +138,7 @@ static CURL *open_curl(char **arguments, char error[CURL_ERROR_SIZE])
 	curl_easy_setopt(curl, CURLOPT_QUICK_EXIT, 1L);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, take_body);
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "signetd");
-	set_security(curl, arguments);
+	set_security(curl, url, files);
 	return curl;
 }
 
@@ -172,15 +216,18 @@ static void perform(CURL *curl, char op, const struct buf *lines,
 	result = curl_easy_perform(curl);
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
 	curl_slist_free_all(headers);
-	if (result != CURLE_OK)
-		say(answer, error[0] != '\0' ? error
-					     : curl_easy_strerror(result));
-	else
+	if (result == CURLE_OK) {
 		judge(op, status, buf_bytes(&body), answer);
+		return;
+	}
+	say(answer, error[0] != '\0' ? error : curl_easy_strerror(result));
+	/* The next one sees the certificates and the resolver's files of then. */
+	answer->ends = 1;
 }
 
-/* False at the end of the server. */
-static bool serve_one(CURL *curl, char error[CURL_ERROR_SIZE])
+/* False at the end of the server, or of what this process is good for. */
+static bool serve_one(
+    CURL *curl, const struct files *files, char error[CURL_ERROR_SIZE])
 {
 	struct tell_answer answer;
 	OWNED_BUF(lines);
@@ -192,9 +239,65 @@ static bool serve_one(CURL *curl, char error[CURL_ERROR_SIZE])
 		return false;
 	memset(&answer, 0, sizeof(answer));
 	error[0] = '\0';
-	perform(curl, op, &lines, error, &answer);
+	if (files->fault.code == ERR_OK) {
+		perform(curl, op, &lines, error, &answer);
+	} else {
+		say(&answer, files->fault.detail[0] != '\0'
+			? files->fault.detail : files->fault.cause);
+		answer.ends = 1;
+	}
 	return write(TELL_FD, &answer, sizeof(answer)) ==
-	       (ssize_t)sizeof(answer);
+		   (ssize_t)sizeof(answer) && !answer.ends;
+}
+
+static void serve(const char *url, const struct files *files)
+{
+	char error[CURL_ERROR_SIZE] = "";
+	CURL *curl = open_curl(url, files, error);
+
+	while (serve_one(curl, files, error))
+		continue;
+	curl_easy_cleanup(curl);
+}
+
+/* ---- What is given up ---- */
+
+/* What the C library reads to find a host, and its own parts that do so. */
+static const char *const visible[] = {
+    "/etc/resolv.conf", "/etc/hosts", "/etc/host.conf", "/etc/nsswitch.conf",
+    "/etc/gai.conf", "/etc/services", "/etc/protocols", "/etc/localtime",
+    "/etc/ld.so.cache", "/etc/ssl/openssl.cnf", "/run/systemd/resolve",
+    "/run/NetworkManager", "/run/resolvconf", "/run/nscd", "/lib", "/lib64",
+    "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo",
+    "/dev/null", "/dev/urandom",
+#ifdef __SANITIZE_ADDRESS__
+    "/proc",
+#endif
+    NULL};
+
+static uint16_t port_of(const char *url)
+{
+	CURLU *parts = curl_url();
+	char *port = NULL;
+	unsigned long number = 0;
+
+	if (parts != NULL && curl_url_set(parts, CURLUPART_URL, url, 0) == 0 &&
+	    curl_url_get(parts, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == 0)
+		number = strtoul(port, NULL, 10);
+	curl_free(port);
+	curl_url_cleanup(parts);
+	return number > UINT16_MAX ? 0 : (uint16_t)number;
+}
+
+static enum err_code fence_in(const char *url, struct err *err)
+{
+	const uint16_t ports[] = {port_of(url), DNS_PORT, 0};
+	const struct sandbox_view view = {visible, ports};
+	enum err_code code = sandbox_drop(NULL, err);
+
+	if (code == ERR_OK)
+		code = sandbox_see(&view, err);
+	return code == ERR_OK ? sandbox_enter(SANDBOX_INET, err) : code;
 }
 
 static const char help[] =
@@ -209,27 +312,33 @@ static int say_what_it_is(const char *option)
 	return strcmp(option, "--help") == 0 ? 0 : 2;
 }
 
+/* It ends when its server has told all, whoever asks the two to end. */
+static void ignore_signals(void)
+{
+	signal(SIGPIPE, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGINT, SIG_IGN);
+}
+
 int main(int argc, char **argv)
 {
-	char error[CURL_ERROR_SIZE] = "";
+	struct files files = {0};
 	struct err err = {0};
 
 	fs_open_standard();
 	if (argc != 3 && argc != 5)
 		return say_what_it_is(argc == 2 ? argv[1] : "");
-	signal(SIGPIPE, SIG_IGN);
+	ignore_signals();
 	log_open(STDERR_FILENO, "signet-witness", LOG_INFO);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 		return 1;
-	if (sandbox_drop(NULL, &err) != ERR_OK ||
-	    sandbox_enter(SANDBOX_INET, &err) != ERR_OK) {
+	read_files(argv, &files);
+	if (fence_in(argv[1], &err) != ERR_OK) {
 		log_err(LOG_ERROR, "cannot be fenced in", &err);
 		return 1;
 	}
-	CURL *curl = open_curl(argv, error);
-	while (serve_one(curl, error))
-		continue;
-	curl_easy_cleanup(curl);
+	serve(argv[1], &files);
+	free_files(&files);
 	curl_global_cleanup();
 	return 0;
 }

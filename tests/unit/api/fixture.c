@@ -139,7 +139,7 @@ void fixture_begin(struct fixture *fixture)
 	OWNED_STR(path) = fs_join(fixture->dir, "signet.yaml");
 	must(config_load(path, &fixture->config, &err), &err);
 	found(fixture);
-	must(app_open(fixture->config, NULL, &fixture->app, &err), &err);
+	must(app_open(fixture->config, NULL, NULL, &fixture->app, &err), &err);
 }
 
 static int remove_one(

@@ -366,7 +366,7 @@ static void try_open(enum err_code want, const char *text)
 {
 	struct auditor *auditor = NULL;
 	err = (struct err){0};
-	assert_int_equal(auditor_check(fixture.config, fixture.app->store,
+	assert_int_equal(auditor_check(fixture.config, NULL, fixture.app->store,
 	    &err), want);
 	err = (struct err){0};
 	assert_int_equal(auditor_open(fixture.app, &auditor, &err), want);

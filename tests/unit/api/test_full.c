@@ -151,7 +151,7 @@ static int begin(void **state)
 	fixture_begin(&fixture);
 	app_close(fixture.app);
 	fixture.config->store.map_size_mib = MAP_MIB;
-	if (app_open(fixture.config, NULL, &fixture.app, &fault) != ERR_OK)
+	if (app_open(fixture.config, NULL, NULL, &fixture.app, &fault) != ERR_OK)
 		abort();
 	return 0;
 }
