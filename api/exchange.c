@@ -136,6 +136,7 @@ static void run_job(struct job *job, bool expired)
 	struct exchange *x = exchange_of(job);
 	struct err err = {0};
 	log_set_request(x->request_id);
+	store_join(x->app->store);
 	if (expired)
 		x->code = err_fail(
 		    &err, ERR_DEADLINE, "waited too long for a thread");
@@ -145,6 +146,7 @@ static void run_job(struct job *job, bool expired)
 		refuse(x, &err);
 	/* What cannot be queued ends the connection when it is resumed. */
 	(void)!send_reply(x);
+	store_leave(x->app->store);
 	ERR_clear_error();
 	log_set_request(NULL);
 }

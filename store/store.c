@@ -361,6 +361,18 @@ enum err_code store_commit(
 	return writer_commit(store->writer, batch, err);
 }
 
+void store_join(struct store *store)
+{
+	if (store->writer != NULL)
+		writer_expect(store->writer, 1);
+}
+
+void store_leave(struct store *store)
+{
+	if (store->writer != NULL)
+		writer_expect(store->writer, -1);
+}
+
 void store_stats(struct store *store, struct store_stats *stats_out)
 {
 	*stats_out = (struct store_stats){0};

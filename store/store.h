@@ -115,6 +115,15 @@ MUST_CHECK enum err_code store_commit(
     struct store *store, struct batch *batch, struct err *err);
 
 /*
+ * Tells that somebody who may soon commit is under way, until store_leave().  A
+ * durable write costs the same for one batch and for fifty, so it waits, a
+ * millisecond at most, for most of those who were told of.  A commit needs no
+ * telling.  Both are safe from any thread.
+ */
+void store_join(struct store *store);
+void store_leave(struct store *store);
+
+/*
  * Sealing at rest (store/seal.h; store/tables.def says which tables).  The store
  * is given its key and keeps a record, in the clear, by which whoever keeps the
  * key gets it again; ca/storekey.h does, with the token.

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/clock.h"
 #include "base/fiber.h"
@@ -14,6 +15,9 @@
 #include "store/ledger.h"
 
 #define TEND_INTERVAL_MS 10000
+/* How long a commit waits for others that are expected, and how often it looks. */
+#define GATHER_LOOKS 10
+#define GATHER_NAP_US 100
 
 /* A batch on its way, on the stack of who waits for it: the waiter's until pushed,
  * then the writer's until the waiting has ended. */
@@ -36,6 +40,7 @@ struct writer {
 	atomic_bool writable; /* false once the disk has failed, for good */
 	atomic_uint_fast64_t commits, batches;
 	atomic_int_fast64_t waiting; /* counted once queued: may dip below 0 */
+	atomic_int_fast64_t expected; /* on their way here, or waiting */
 
 	/* The writer thread's alone. */
 	struct sealer *sealer; /* NULL: the store is not sealed */
@@ -261,6 +266,21 @@ static void serve(struct writer *writer, struct request *group)
 
 /* ---- the queue ---- */
 
+/* Until three in four of those expected are here: the rest is slow, or will not
+ * commit.  A nap is dearer than a look but gives the processor to those who are
+ * awaited. */
+static void gather(const struct writer *writer)
+{
+	static const struct timespec nap = {.tv_nsec = GATHER_NAP_US * 1000};
+
+	for (unsigned i = 0; i < GATHER_LOOKS; i++) {
+		if (atomic_load(&writer->waiting) * 4 >=
+		    atomic_load(&writer->expected) * 3)
+			return;
+		nanosleep(&nap, NULL);
+	}
+}
+
 /* Everything that waits, oldest first. */
 static struct request *take_all(struct writer *writer)
 {
@@ -312,8 +332,11 @@ static void *run(void *arg)
 	for (;;) {
 		unsigned strokes = bell_strokes();
 		bool stopping = atomic_load(&writer->stopping);
-		struct request *group = take_all(writer);
+		struct request *group;
 
+		if (atomic_load(&writer->queue) != NULL && !stopping)
+			gather(writer);
+		group = take_all(writer);
 		if (group != NULL) {
 			serve(writer, group);
 			wake_all(writer, group);
@@ -358,6 +381,11 @@ enum err_code writer_commit(
 	if (request.code == ERR_OK)
 		batch_reset(batch);
 	return request.code;
+}
+
+void writer_expect(struct writer *writer, int more)
+{
+	atomic_fetch_add(&writer->expected, more);
 }
 
 void writer_stats(struct writer *writer, struct store_stats *stats)

@@ -20,6 +20,8 @@ DEFINE_CLEANUP(writer, writer_free)
 /* As store_commit. */
 MUST_CHECK enum err_code writer_commit(
     struct writer *writer, struct batch *batch, struct err *err);
+/* MORE callers, or fewer when negative, are on their way to writer_commit. */
+void writer_expect(struct writer *writer, int more);
 /* Sets the members that the writer knows. */
 void writer_stats(struct writer *writer, struct store_stats *stats);
 
