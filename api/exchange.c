@@ -15,8 +15,6 @@
 /* A body that goes on past its bound is read so far, so that the refusal can be
  * read by a client that first sends everything; then the connection ends. */
 #define DISCARD_MAX (256 * 1024)
-/* With the headers much less than the least buffer of a socket. */
-#define GATHER_MAX 4096
 /* The slowest reader that is waited for. */
 #define SEND_OCTETS_PER_SECOND 16384
 
@@ -105,9 +103,8 @@ static bool send_reply(struct exchange *x)
 	    now_us / 1000 + atomic_load(&x->app->request_timeout_ms) +
 		(int64_t)size * 1000 / SEND_OCTETS_PER_SECOND);
 	x->answered = true;
-	/* GnuTLS would keep a copy of a secret, and not wipe it. */
-	if (size > 0 && size <= GATHER_MAX && x->reply.secret == NULL)
-		peer_gather(x->peer);
+	if (size > 0)
+		peer_hold(x->peer);
 	x->listener->service->finished(x, now_us - x->started_us);
 	return reply_send(&x->reply, x->connection, x->request_id);
 }
@@ -345,7 +342,7 @@ void exchange_on_completed(void *cls, struct MHD_Connection *connection,
 	peer_set_deadline(x->peer, clock_mono_ms() + IDLE_TIMEOUT_MS +
 		atomic_load(&x->app->request_timeout_ms));
 	/* It may end the connection, which is then no slow one. */
-	peer_send(x->peer);
+	peer_release(x->peer);
 	atomic_fetch_sub_explicit(
 	    &x->app->exchanges, 1, memory_order_relaxed);
 	authn_keep(x);

@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/peer.h"
 
+#include <errno.h>
 #include <microhttpd.h>
+#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include "api/limit.h"
 #include "base/clock.h"
@@ -181,6 +183,57 @@ static void move(struct peer *peer, int64_t deadline_ms)
 	    &peer->deadline_ms, deadline_ms, memory_order_relaxed);
 }
 
+/* ---- Sending ---- */
+
+#define PIECES_MAX 8
+
+/* Sends what waits, then PIECES.  How much of PIECES was taken; -1: see errno. */
+static ssize_t send_pieces(
+    struct peer *peer, const giovec_t *pieces, size_t count)
+{
+	struct iovec all[PIECES_MAX + 1] = {
+	    {peer->held.data, peer->held.len}};
+	struct msghdr message = {.msg_iov = all, .msg_iovlen = count + 1};
+	memcpy(all + 1, pieces, count * sizeof(*pieces));
+	ssize_t sent = sendmsg(peer->fd, &message, MSG_NOSIGNAL);
+	if (sent < 0)
+		return -1;
+	if ((size_t)sent >= peer->held.len) {
+		sent -= (ssize_t)peer->held.len;
+		buf_reset(&peer->held);
+		return sent;
+	}
+	peer->held.len -= (size_t)sent;
+	memmove(peer->held.data, peer->held.data + sent, peer->held.len);
+	return 0;
+}
+
+/* A gnutls_vec_push_func. */
+static ssize_t push(
+    gnutls_transport_ptr_t arg, const giovec_t *pieces, int count)
+{
+	struct peer *peer = arg;
+	size_t used = (size_t)count < PIECES_MAX ? (size_t)count : PIECES_MAX;
+	if (peer->hold) {
+		size_t before = peer->held.len;
+		peer->hold = false;
+		for (int i = 0; i < count; i++)
+			buf_put(&peer->held, pieces[i].iov_base,
+			    pieces[i].iov_len);
+		return (ssize_t)(peer->held.len - before);
+	}
+	ssize_t sent = send_pieces(peer, pieces, used);
+	if (sent != 0)
+		return sent;
+	errno = EAGAIN;
+	return -1;
+}
+
+void peer_hold(struct peer *peer)
+{
+	peer->hold = peer->session != NULL;
+}
+
 struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection,
     struct tls *tls, int64_t deadline_ms)
 {
@@ -193,6 +246,9 @@ struct peer *peer_new(struct peers *peers, struct MHD_Connection *connection,
 	if (tls != NULL) {
 		peer->session = session_of(connection);
 		peer->credentials = tls_begin(tls, peer->session);
+		gnutls_transport_set_ptr2(peer->session,
+		    (gnutls_transport_ptr_t)(intptr_t)peer->fd, peer);
+		gnutls_transport_set_vec_push_function(peer->session, push);
 	}
 	move(peer, deadline_ms);
 	link_in(peers, peer);
@@ -205,6 +261,7 @@ void peer_free(struct peer *peer)
 		return;
 	unlink_from(peer->peers, peer);
 	tls_end(peer->credentials);
+	buf_free(&peer->held);
 	certificate_free(peer->certificate);
 	identity_free(peer->identity);
 	free(peer);
@@ -226,22 +283,14 @@ static void end(struct peer *peer)
 	atomic_store_explicit(&peer->deadline_ms, 0, memory_order_relaxed);
 }
 
-void peer_gather(struct peer *peer)
+void peer_release(struct peer *peer)
 {
-	if (peer->session == NULL)
-		return;
-	gnutls_record_cork(peer->session);
-	peer->gathering = true;
-}
-
-void peer_send(struct peer *peer)
-{
-	if (!peer->gathering)
-		return;
-	peer->gathering = false;
-	/* libmicrohttpd has pushed already, and left the socket corked. */
 	const int off = 0;
-	if (gnutls_record_uncork(peer->session, 0) < 0 ||
+	peer->hold = false;
+	if (peer->held.len == 0)
+		return;
+	/* libmicrohttpd has pushed already, and left the socket corked. */
+	if (send_pieces(peer, NULL, 0) < 0 || peer->held.len > 0 ||
 	    setsockopt(peer->fd, IPPROTO_TCP, TCP_CORK, &off, sizeof(off)) != 0)
 		end(peer);
 }

@@ -10,6 +10,7 @@
 #include <gnutls/gnutls.h>
 #include <stdatomic.h>
 #include "api/tls.h"
+#include "base/buf.h"
 #include "base/net.h"
 #include "ca/certificate.h"
 #include "policies/identity.h"
@@ -30,7 +31,8 @@ struct peer {
 	_Atomic int64_t deadline_ms;	/* clock_mono_ms(); 0: none */
 	_Atomic int64_t moved_ms;	/* when that was last set, about */
 	bool begun;			/* a request line has come */
-	bool gathering;
+	bool hold;			/* the next record, see peer_hold() */
+	struct buf held;		/* records of TLS that wait */
 	/* Between requests: who its certificate made the last one, as read from
 	 * the store.  The next one is spared the reading while the rows stand. */
 	struct certificate *certificate;
@@ -79,14 +81,16 @@ void peer_free(struct peer *peer);
 void peer_set_deadline(struct peer *peer, int64_t deadline_ms);
 
 /*
- * Has the answer that libmicrohttpd is given next wait in the session until
- * peer_send(): head and body leave in one TLS record, where they would be two.
- * For an answer that surely fits the socket's buffer.
+ * Has the next record of TLS wait for the one after it: libmicrohttpd gives the
+ * head and the body of an answer to the session by themselves, and so they leave
+ * in one system call.  What waits is ciphertext: to have GnuTLS gather the two
+ * would leave the text, a secret perhaps, in its buffer.
  */
-void peer_gather(struct peer *peer);
-/* Sends what was gathered.  A socket that takes it not whole is one whose peer
- * asks on and does not read: it is ended. */
-void peer_send(struct peer *peer);
+void peer_hold(struct peer *peer);
+/* The answer is complete: what still waits (HEAD has no body) is sent.  A socket
+ * that takes it not whole is one whose peer asks on and does not read: it is
+ * ended. */
+void peer_release(struct peer *peer);
 
 /* Shuts down the connections whose deadline has passed; their event threads
  * then see the end of the stream.  Returns how many. */
