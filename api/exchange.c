@@ -46,6 +46,7 @@ void exchange_clear(struct exchange *x)
 	free(x->caller.id);
 	free(x->caller.cluster);
 	free(x->refusal);
+	free(x->withheld);
 }
 
 const char *exchange_header(const struct exchange *x, const char *name)

@@ -9,6 +9,7 @@
 #include "ca/digest.h"
 #include "ca/notary.h"
 #include "ca/pem.h"
+#include "store/alias.h"
 #include "store/audit_json.h"
 
 /* Entries that one page looks at: a filter that fits nothing ends too. */
@@ -18,7 +19,10 @@
 struct listing {
 	/* What an entry must have; NULL: anything. */
 	const char *action, *actor, *cluster, *result;
+	const char *name;	/* that it tells of */
+	const char *quoted;	/* as it stands where it is not private */
 	int64_t until_ms;	/* INT64_MAX: any */
+	bool reveal;		/* private names */
 	json_t *items;
 	size_t limit;
 	uint64_t last;		/* sequence of the last entry looked at */
@@ -38,6 +42,16 @@ static bool fits_action(const char *want, const char *have)
 	return fits(want, have);
 }
 
+/* Of an alias it is seen later whether it is the name's: not while the log is
+ * being read. */
+static bool may_tell_of(
+    const struct listing *listing, const struct audit_entry *entry)
+{
+	return listing->name == NULL || alias_in(entry->detail) != NULL ||
+	    (entry->detail != NULL &&
+		strstr(entry->detail, listing->quoted) != NULL);
+}
+
 static bool add_entry(const struct audit_entry *entry,
     const uint8_t leaf[static 32], void *arg)
 {
@@ -49,7 +63,8 @@ static bool add_entry(const struct audit_entry *entry,
 	if (fits_action(listing->action, entry->action) &&
 	    fits(listing->actor, entry->actor) &&
 	    fits(listing->cluster, entry->cluster) &&
-	    fits(listing->result, entry->result))
+	    fits(listing->result, entry->result) &&
+	    may_tell_of(listing, entry))
 		json_array_append_new(
 		    listing->items, audit_to_json(entry, leaf));
 	return json_array_size(listing->items) < listing->limit;
@@ -78,6 +93,63 @@ static enum err_code read_time(const struct exchange *x, const char *name,
 		    "2026-11-24T09:45:00Z", name, err_quote_str(text));
 	*time_ms_out = seconds * 1000;
 	return ERR_OK;
+}
+
+/*
+ * Is ITEM, which fits all else, of the name that is asked for?  An alias is told
+ * by its row, or, where a restored backup has none, by the key of today.
+ */
+static enum err_code settle_name(const struct exchange *x,
+    const struct listing *listing, json_t *item, bool *keep_out,
+    struct err *err)
+{
+	const char *alias = alias_in(
+	    json_string_value(json_object_get(item, "detail")));
+	char own[ALIAS_TEXT_SIZE];
+	OWNED_STR(name) = NULL;
+	*keep_out = true;
+	if (alias == NULL)
+		return ERR_OK;
+	enum err_code code = alias_find(x->app->store, alias, &name, err);
+	if (code != ERR_OK)
+		return code;
+	if (name == NULL && listing->name != NULL &&
+	    alias_make(x->app->store, listing->name, own) &&
+	    strncmp(alias, own, strlen(own)) == 0)
+		name = mem_strdup(listing->name);
+	if (listing->name != NULL)
+		*keep_out = fits(listing->name, name);
+	if (listing->reveal && name != NULL)
+		view_set_text(item, "name", name);
+	return ERR_OK;
+}
+
+static enum err_code settle_names(const struct exchange *x,
+    const struct listing *listing, struct err *err)
+{
+	if (listing->name == NULL && !listing->reveal)
+		return ERR_OK;
+	for (size_t i = json_array_size(listing->items); i > 0; i--) {
+		bool keep = true;
+		enum err_code code = settle_name(x, listing,
+		    json_array_get(listing->items, i - 1), &keep, err);
+		if (code != ERR_OK)
+			return code;
+		if (!keep)
+			json_array_remove(listing->items, i - 1);
+	}
+	return ERR_OK;
+}
+
+static enum err_code read_reveal(
+    const struct exchange *x, bool *reveal_out, struct err *err)
+{
+	const char *text = target_query(&x->target, "names");
+	*reveal_out = text != NULL && strcmp(text, "true") == 0;
+	if (text == NULL || *reveal_out || strcmp(text, "false") == 0)
+		return ERR_OK;
+	return err_refuse(err, ERR_BAD_FIELD,
+	    "names is \"%s\"; wanted is true or false", err_quote_str(text));
 }
 
 /* The cursor is the sequence of the last entry looked at. */
@@ -109,11 +181,16 @@ enum err_code handle_audit_list(struct exchange *x, struct err *err)
 	    .actor = target_query(&x->target, "actor"),
 	    .cluster = target_query(&x->target, "cluster"),
 	    .result = target_query(&x->target, "result"),
+	    .name = target_query(&x->target, "name"),
 	    .until_ms = INT64_MAX,
 	};
+	OWNED_STR(quoted) = mem_printf("\"%s\"", err_quote_str(listing.name));
+	listing.quoted = quoted;
 	enum err_code code = page_read(x, &page, err);
 	if (code == ERR_OK)
 		code = read_time(x, "until", &listing.until_ms, err);
+	if (code == ERR_OK)
+		code = read_reveal(x, &listing.reveal, err);
 	if (code == ERR_OK)
 		code = read_start(x, &page, &listing.last, err);
 	if (code != ERR_OK)
@@ -128,6 +205,10 @@ enum err_code handle_audit_list(struct exchange *x, struct err *err)
 		return code;
 	bool more = json_array_size(items) == page.limit ||
 	    listing.last - start == LOOKED_AT_MAX;
+	code = settle_names(x, &listing, err);
+	if (code != ERR_OK)
+		return code;
+	x->revealed = listing.reveal;
 	OWNED_STR(next) = mem_printf("%llu", (unsigned long long)listing.last);
 	OWNED_JSON(json) = view_list(
 	    json_incref(items), more && !listing.ended ? next : NULL);

@@ -53,6 +53,19 @@ static void enrolment_end(struct enrolment *it)
 #define OWNED_ENROLMENT(name)                                                  \
 	__attribute__((cleanup(enrolment_end))) struct enrolment name = {0}
 
+static enum err_code refuse_profile(const struct enrolment *it, struct err *err)
+{
+	enum err_code code = err_refuse(err, ERR_POLICY,
+	    "The bootstrap token was not made for profile \"%s\"",
+	    err_quote_str(it->profile));
+	/* What stands there may be a name that came into the wrong field. */
+	if (policy_has_private_names(it->policy) &&
+	    !policy_has_profile(it->policy, it->profile))
+		err_keep(err, "The bootstrap token was not made for such a "
+		    "profile");
+	return code;
+}
+
 static enum err_code check_profile(
     const struct exchange *x, const struct enrolment *it, struct err *err)
 {
@@ -66,9 +79,7 @@ static enum err_code check_profile(
 		    err_quote_str(it->profile));
 	if (token_allows_profile(x->token, it->profile))
 		return ERR_OK;
-	return err_refuse(err, ERR_POLICY,
-	    "The bootstrap token was not made for profile \"%s\"",
-	    err_quote_str(it->profile));
+	return refuse_profile(it, err);
 }
 
 static enum err_code find_issuer(
@@ -95,6 +106,7 @@ static enum err_code judge(
 	    (code = check_profile(x, it, err)) != ERR_OK ||
 	    (code = find_issuer(x, it, err)) != ERR_OK)
 		return code;
+	const char *private = NULL;
 	const struct policy_question question = {
 	    .policy = it->policy,
 	    .cluster = it->cluster,
@@ -104,8 +116,14 @@ static enum err_code judge(
 	    .ttl = it->ttl,
 	    .now = clock_now(),
 	    .issuer_not_after = it->issuer->not_after,
+	    .store = x->app->store,
+	    .private_out = &private,
 	};
-	return policy_decide(&question, &it->decision, err);
+	code = policy_decide(&question, &it->decision, err);
+	free(GIVE(x->withheld));
+	if (private != NULL)
+		x->withheld = mem_strdup(private);
+	return code;
 }
 
 /* The token as it is now: another request may have spent it, or it ended while

@@ -8,7 +8,7 @@
 
 #define TARGET_MAX 2048	/* octets, as sent */
 #define TARGET_SEGMENTS_MAX 8
-#define TARGET_QUERY_MAX 8
+#define TARGET_QUERY_MAX 10
 
 struct target_pair {
 	const char *name, *value;

@@ -5,6 +5,7 @@
 #include "api/authn.h"
 #include "api/metrics.h"
 #include "base/clock.h"
+#include "store/alias.h"
 
 /* Of one caller: ten a second in the long run, a hundred at once. */
 static const struct config_rate refusal_rate = {
@@ -36,7 +37,8 @@ bool trail_is_read(const struct exchange *x)
 enum err_code trail_read(const struct exchange *x, struct err *err)
 {
 	/* What was asked for in the query may be private: it stays out. */
-	OWNED_STR(detail) = mem_printf("GET %s", x->route->path);
+	OWNED_STR(detail) = mem_printf("GET %s%s", x->route->path,
+	    x->revealed ? ", private names told" : "");
 	const struct audit_entry entry = {
 	    .action = permission_name(x->route->permission),
 	    .object = x->params.item,
@@ -77,9 +79,11 @@ void trail_refusal(const struct exchange *x, const struct err *err)
 	    .result = "refused",
 	    .object = x->params.item,
 	    .rule = err_slug(err->code),
-	    .detail = err->detail,
+	    .detail = err_kept(err),
 	};
 	trail_add(x, batch, &entry);
+	if (x->withheld != NULL)
+		alias_put(x->app->store, batch, x->withheld);
 	if (store_commit(x->app->store, batch, &failed) != ERR_OK) {
 		log_err(LOG_ERROR, "refusal not audited", &failed);
 		metrics_count(METRIC_REFUSALS_NOT_AUDITED);

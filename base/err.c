@@ -57,6 +57,7 @@ static void begin(struct err *err, enum err_code code, const char *file,
 	err->code = code;
 	err->detail[0] = '\0';
 	err->cause[0] = '\0';
+	err->kept[0] = '\0';
 	err->file = file;
 	err->line = line;
 }
@@ -106,6 +107,20 @@ enum err_code err_fail_crypto_at(
 	    data[0] == '\0' ? "" : ": ", data);
 	ERR_clear_error();
 	return ERR_CRYPTO;
+}
+
+void err_keep(struct err *err, const char *fmt, ...)
+{
+	va_list args;
+
+	va_start(args, fmt);
+	format(err->kept, sizeof(err->kept), fmt, args);
+	va_end(args);
+}
+
+const char *err_kept(const struct err *err)
+{
+	return err->kept[0] != '\0' ? err->kept : err->detail;
 }
 
 void err_clear(struct err *err)

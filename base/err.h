@@ -16,6 +16,8 @@ struct err {
 	enum err_code code;
 	char detail[320];	/* for the caller; empty on a fault */
 	char cause[320];	/* for the log only; empty on a refusal */
+	char kept[320];		/* in the place of detail where that is written
+				 * down; empty: detail is */
 	const char *file;
 	int line;
 };
@@ -43,6 +45,14 @@ enum err_code err_fail_at(struct err *err, enum err_code code,
 	err_fail_crypto_at((err), (what), __FILE__, __LINE__)
 enum err_code err_fail_crypto_at(
     struct err *err, const char *what, const char *file, int line);
+
+/*
+ * Says what is written down of a refusal whose detail holds what its caller may
+ * see and no log may keep; after err_refuse, which forgets it.
+ */
+void err_keep(struct err *err, const char *fmt, ...) PRINTF_LIKE(2, 3);
+/* What logs tell of a refusal. */
+const char *err_kept(const struct err *err);
 
 void err_clear(struct err *err);
 const char *err_slug(enum err_code code);

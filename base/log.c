@@ -247,7 +247,7 @@ void log_err(enum log_level level, const char *message, const struct err *err)
 	    err->file == NULL ? "?" : err->file, err->line);
 	fields[count++] = LOG_STR("code", err_slug(err->code));
 	if (err->detail[0] != '\0')
-		fields[count++] = LOG_STR("detail", err->detail);
+		fields[count++] = LOG_STR("detail", err_kept(err));
 	if (err->cause[0] != '\0')
 		fields[count++] = LOG_STR("cause", err->cause);
 	fields[count++] = LOG_STR("place", place);

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "ca/digest.h"
 #include "ca/tbs.h"
+#include "store/alias.h"
 #include "store/audit.h"
 
 #define DIGEST_OCTETS 32
@@ -28,7 +29,8 @@ struct repeat {
 	struct certificate *found;	/* owned */
 };
 
-static void digest_request(
+/* Keyed: whoever knows the public key could try names otherwise. */
+static void digest_request(struct store *store,
     const struct issue_order *order, uint8_t out[static DIGEST_OCTETS])
 {
 	OWNED_BUF(text);
@@ -39,7 +41,7 @@ static void digest_request(
 	buf_put_lv_str(&text, order->profile);
 	buf_put(&text, order->request->spki_hash, 32);
 	names_write(order->decision->names, &text);
-	digest_sha256(buf_bytes(&text), out);
+	alias_digest(store, buf_bytes(&text), out);
 }
 
 static enum err_code read_row(struct store *store, struct bytes digest,
@@ -114,7 +116,7 @@ enum err_code ca_find_repeat(struct ca *ca, const struct issue_order *order,
 	struct repeat repeat;
 
 	*found_out = NULL;
-	digest_request(order, digest);
+	digest_request(ca_store(ca), order, digest);
 	for (;;) {
 		uint64_t seen = ca_outcomes(ca);
 		enum err_code code =
@@ -418,7 +420,7 @@ enum err_code ca_issue(struct ca *ca, const struct issue_order *order,
 	    .issuer = issuer_set_find(set, order->issuer)};
 	enum err_code code;
 
-	digest_request(order, it.digest);
+	digest_request(ca_store(ca), order, it.digest);
 	code = issue(&it, intent, err);
 	record = it.record;
 	if (code != ERR_OK)

@@ -10,6 +10,7 @@
 #include "cli/session.h"
 
 static const struct column columns[] = {
+    {"NAME", "name"}, /* with --names alone */
     {"NO", "sequence"},
     {"TIME", "time"},
     {"ACTION", "action"},
@@ -32,6 +33,9 @@ const struct option_spec audit_list_options[] = {
     {"result", "RESULT", "granted, refused or failed", false, false},
     {"since", "TIME", "not older, as 2026-11-24T09:45:00Z", false, false},
     {"until", "TIME", "older", false, false},
+    {"name", "NAME", "that tell of this name, private or not", false, false},
+    {"names", NULL, "tell private names, where an alias stands for one",
+	false, false},
     {0},
 };
 
@@ -63,7 +67,7 @@ static enum err_code read_limit(struct listing *listing, struct err *err)
 static char *page_path(const struct listing *listing)
 {
 	static const char *const filters[] = {
-	    "action", "actor", "cluster", "result", "since", "until"};
+	    "action", "actor", "cluster", "result", "since", "until", "name"};
 	OWNED_BUF(path);
 
 	buf_printf(&path, "/audit?limit=%llu",
@@ -76,6 +80,8 @@ static char *page_path(const struct listing *listing)
 		buf_printf(&path, "&%s=", filters[i]);
 		url_put(&path, value);
 	}
+	if (options_has(listing->options, "names"))
+		buf_put_str(&path, "&names=true");
 	if (listing->next != NULL) {
 		buf_put_str(&path, "&cursor=");
 		url_put(&path, listing->next);
@@ -117,7 +123,10 @@ static enum err_code print_page(
 	if (session_wants_json(listing->options)) {
 		print_json(listing, items);
 	} else if (json_array_size(items) > 0) {
-		output_list(items, columns, "", false);
+		output_list(items,
+		    options_has(listing->options, "names") ? columns
+							   : columns + 1,
+		    "", false);
 		listing->any = true;
 	}
 	free(GIVE(listing->next));

@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/text.h"
 #include "policies/profile.h"
+#include "store/alias.h"
 
 /* What the checks share. */
 struct inquiry {
@@ -38,6 +39,26 @@ static enum err_code PRINTF_LIKE(2, 3) refuse(
 	va_end(args);
 	return err_refuse(
 	    inquiry->err, ERR_POLICY, "%s (%s)", wrong, inquiry->rule);
+}
+
+/*
+ * What is kept of a refusal that quotes NAME, where names are private.  Nothing of
+ * what is allowed either: a pattern of the cluster may be a whole name.
+ */
+static void withhold(const struct inquiry *inquiry, const char *label,
+    const char *name, const char *wrong)
+{
+	const struct policy_question *question = inquiry->question;
+	char alias[ALIAS_TEXT_SIZE] = "(private)";
+
+	if (!policy_has_private_names(question->policy))
+		return;
+	if (question->store != NULL &&
+	    alias_make(question->store, name, alias) &&
+	    question->private_out != NULL)
+		*question->private_out = name;
+	err_keep(inquiry->err, "%s %s %s (%s)", label, alias, wrong,
+	    inquiry->rule);
 }
 
 /* A list that is cut where the detail of an error would end. */
@@ -94,6 +115,7 @@ static enum err_code refuse_name(const struct inquiry *inquiry,
 	    "%s \"%s\" is not among the names of cluster %s: %s", label, quoted,
 	    cluster, (const char *)list.text.data);
 	buf_free(&list.text);
+	withhold(inquiry, label, name, "is not among those allowed");
 	return code;
 }
 
@@ -116,6 +138,10 @@ static enum err_code refuse_profile(const struct inquiry *inquiry)
 	code = refuse(inquiry, "there is no profile \"%s\"; known: %s", quoted,
 	    (const char *)list.text.data);
 	buf_free(&list.text);
+	/* What stands there may be a name that came into the wrong field. */
+	if (policy_has_private_names(policy))
+		err_keep(inquiry->err, "there is no such profile (%s)",
+		    inquiry->rule);
 	return code;
 }
 
@@ -155,6 +181,30 @@ static enum err_code check_key(const struct inquiry *inquiry)
 	    key_type_name(type), (const char *)list.data);
 }
 
+static enum err_code refuse_wildcard(
+    const struct inquiry *inquiry, const char *name)
+{
+	enum err_code code = refuse(inquiry,
+	    "DNS name \"%s\" is a wildcard, which the profile does not allow",
+	    err_quote_str(name));
+
+	withhold(inquiry, "DNS name", name,
+	    "is a wildcard, which the profile does not allow");
+	return code;
+}
+
+static enum err_code refuse_excepted(
+    const struct inquiry *inquiry, const char *common_name)
+{
+	enum err_code code = refuse(inquiry,
+	    "common name \"%s\" is one that this profile never gives: "
+	    "ask for the profile made for it", err_quote_str(common_name));
+
+	withhold(inquiry, "common name", common_name,
+	    "is one that this profile never gives");
+	return code;
+}
+
 static enum err_code check_san(
     const struct inquiry *inquiry, const struct name *name)
 {
@@ -182,8 +232,7 @@ static enum err_code check_san(
 		return ERR_OK;
 	if (name->kind == NAME_DNS && name->text[0] == '*' &&
 	    !profile->wildcards)
-		return refuse(inquiry, "DNS name \"%s\" is a wildcard, which the "
-		    "profile does not allow", err_quote_str(name->text));
+		return refuse_wildcard(inquiry, name->text);
 	return refuse_name(inquiry, label, name->text, rules);
 }
 
@@ -212,10 +261,7 @@ static enum err_code check_names(const struct inquiry *inquiry)
 	}
 	if (names->common_name != NULL &&
 	    is_excepted(inquiry->profile, names->common_name))
-		return refuse(inquiry,
-		    "common name \"%s\" is one that this profile never gives: "
-		    "ask for the profile made for it",
-		    err_quote_str(names->common_name));
+		return refuse_excepted(inquiry, names->common_name);
 	if (names->common_name == NULL ||
 	    rule_allows_cn(rules, &inquiry->scope, names->common_name))
 		return ERR_OK;

@@ -39,7 +39,7 @@ struct file_names {
 };
 
 struct file_profile {
-	char *name, *description, *on_request;
+	char *name, *description, *on_request, *private_names;
 	char **key_types, **key_usage, **extended_key_usage;
 	uint32_t key_types_count, key_usage_count, extended_key_usage_count;
 	struct file_validity validity;
@@ -90,6 +90,8 @@ static const cyaml_schema_field_t profile_fields[] = {
 	TEXT_FIELD("description", 0, struct file_profile, description),
 	TEXT_FIELD("named_tokens_only", OPTIONAL, struct file_profile,
 	    on_request),
+	TEXT_FIELD("private_names", OPTIONAL, struct file_profile,
+	    private_names),
 	LIST_FIELD("key_types", 0, struct file_profile, key_types, 1),
 	CYAML_FIELD_MAPPING("validity", CYAML_FLAG_DEFAULT, struct file_profile,
 	    validity, validity_fields),
@@ -365,7 +367,9 @@ static enum err_code load_profile(const struct rulefile *at,
 		return code;
 	if ((code = load_usages(at, from, profile)) != ERR_OK ||
 	    (code = load_bool(at, "named_tokens_only", from->on_request,
-		 &profile->named_only)) != ERR_OK)
+		 &profile->named_only)) != ERR_OK ||
+	    (code = load_bool(at, "private_names", from->private_names,
+		 &profile->private_names)) != ERR_OK)
 		return code;
 	code = load_validity(at, &from->validity, profile);
 	if (code != ERR_OK)

@@ -112,6 +112,15 @@ bool policy_wants_named_token(const struct policy *policy, const char *profile)
 	return found != NULL && found->named_only;
 }
 
+bool policy_has_private_names(const struct policy *policy)
+{
+	for (size_t i = 0; i < policy->profiles_count; i++) {
+		if (policy->profiles[i].private_names)
+			return true;
+	}
+	return false;
+}
+
 /* Not changed after loading, but for the count of its users. */
 struct policy_set {
 	atomic_uint users;

@@ -11,6 +11,7 @@
 #include "policies/keytype.h"
 #include "policies/names.h"
 #include "policies/roles.h"
+#include "store/store.h"
 
 struct policy;
 struct policy_set;
@@ -54,6 +55,9 @@ bool policy_has_profile(const struct policy *policy, const char *profile);
  * more than a node needs. */
 bool policy_wants_named_token(
     const struct policy *policy, const char *profile);
+/* Does one of its profiles call names private?  Then no log tells which name was
+ * asked for under any of them: asked for in the wrong place it is that name. */
+bool policy_has_private_names(const struct policy *policy);
 /* The policy as people read it: every profile, every rule, defaults included;
  * committed as golden text. */
 void policy_print(const struct policy *policy, struct buf *out);
@@ -82,6 +86,10 @@ struct policy_question {
 	int64_t ttl;			/* seconds; 0: the profile's default */
 	int64_t now;			/* seconds */
 	int64_t issuer_not_after;	/* seconds */
+	struct store *store;		/* whose aliases private names have; NULL:
+					 * they have none */
+	const char **private_out;	/* of NAMES, the private one that is
+					 * refused; may be NULL */
 };
 
 /* What may be signed, and why. */
@@ -101,7 +109,7 @@ DEFINE_CLEANUP(decision, decision_free)
  * and reaches beyond the issuer's end is refused; the profile's default is cut
  * to it.  Key encipherment is for RSA keys alone.
  * Errors: ERR_POLICY, whose detail names what is refused, the rule, and what
- * is allowed.
+ * is allowed; what is kept of it has of a private name its alias (store/alias.h).
  */
 MUST_CHECK enum err_code policy_decide(const struct policy_question *question,
     struct decision **decision_out, struct err *err);

@@ -90,6 +90,10 @@ static void put_profile(struct buf *out, const struct profile *profile)
 		put_label(out, "tokens");
 		buf_put_str(out, "only those that name this profile\n");
 	}
+	if (profile->private_names) {
+		put_label(out, "names at rest");
+		buf_put_str(out, "private\n");
+	}
 	put_label(out, "required");
 	put_words(out, policy_requires, ARRAY_LEN(policy_requires),
 	    profile->require);

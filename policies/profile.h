@@ -32,6 +32,7 @@ struct profile {
 	char **except;
 	size_t except_count;
 	bool named_only;		/* a token must name the profile */
+	bool private_names;		/* nothing in the clear has them */
 };
 
 struct policy {

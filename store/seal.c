@@ -32,6 +32,7 @@ struct opening {
 struct seal {
 	struct secret *key;
 	struct secret *tally_key;
+	struct secret *alias_key;
 	EVP_CIPHER *gcm;
 	EVP_KDF *hkdf;
 	/* By the first octet of the salt.  What is set stays: readers look
@@ -111,6 +112,9 @@ enum err_code seal_new(
 	code = derive(
 	    seal, BYTES(NULL, 0), "signet tally 1", &seal->tally_key, err);
 	if (code == ERR_OK)
+		code = derive(seal, BYTES(NULL, 0), "signet aliases 1",
+		    &seal->alias_key, err);
+	if (code == ERR_OK)
 		*seal_out = GIVE(seal);
 	return code;
 }
@@ -125,6 +129,7 @@ void seal_free(struct seal *seal)
 	EVP_KDF_free(seal->hkdf);
 	EVP_CIPHER_free(seal->gcm);
 	secret_free(seal->tally_key);
+	secret_free(seal->alias_key);
 	secret_free(seal->key);
 	free(seal);
 }
@@ -132,6 +137,11 @@ void seal_free(struct seal *seal)
 const struct secret *seal_tally_key(const struct seal *seal)
 {
 	return seal->tally_key;
+}
+
+const struct secret *seal_alias_key(const struct seal *seal)
+{
+	return seal->alias_key;
 }
 
 struct bytes seal_head(struct bytes stored)

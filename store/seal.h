@@ -54,6 +54,9 @@ MUST_CHECK enum err_code seal_open(struct seal *seal, const struct row *row,
 /* The key of the tally (store/tally.h); borrowed. */
 const struct secret *seal_tally_key(const struct seal *seal);
 
+/* The key of aliases (store/alias.h); borrowed. */
+const struct secret *seal_alias_key(const struct seal *seal);
+
 /* The octets in STORED that no two values share: head and tag; all of it where
  * it is too short to have them. */
 struct bytes seal_head(struct bytes stored);

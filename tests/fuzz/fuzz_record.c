@@ -11,6 +11,7 @@
 #include "kms/record.h"
 #include "policies/names.h"
 #include "policies/record.h"
+#include "store/alias.h"
 #include "store/checkpoint.h"
 #include "store/ledger.h"
 
@@ -211,6 +212,18 @@ static void run_audit_head(struct bytes record)
 	must_equal(record, &again);
 }
 
+static void run_alias(struct bytes row)
+{
+	OWNED_STR(name) = NULL;
+	OWNED_BUF(again);
+
+	if (!alias_read(row, &name))
+		return;
+	must(name[0] != '\0' && strlen(name) <= ALIAS_NAME_MAX);
+	alias_write(name, &again);
+	must_equal(row, &again);
+}
+
 static void run_checkpoint(struct bytes note)
 {
 	struct checkpoint checkpoint;
@@ -226,6 +239,7 @@ static void run_checkpoint(struct bytes note)
 
 static const struct fuzz_case cases[] = {
 	{'n', run_names},
+	{'s', run_alias},
 	{'c', run_cluster},
 	{'t', run_token},
 	{'i', run_identity},

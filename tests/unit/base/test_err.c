@@ -23,6 +23,24 @@ static void err_refuse_fills_detail_alone(void **state)
 	assert_true(err.line > 0);
 }
 
+static void err_what_is_kept_of_a_refusal_is_its_detail_unless_said(void **state)
+{
+	struct err err = {0};
+
+	(void)state;
+	err_refuse(&err, ERR_POLICY, "no to %s", "bob");
+	assert_string_equal(err_kept(&err), "no to bob");
+	err_keep(&err, "no to %s", "somebody");
+	assert_string_equal(err_kept(&err), "no to somebody");
+	assert_string_equal(err.detail, "no to bob");
+	/* The next one has nothing of it. */
+	err_refuse(&err, ERR_POLICY, "no");
+	assert_string_equal(err_kept(&err), "no");
+	err_keep(&err, "x");
+	err_clear(&err);
+	assert_string_equal(err_kept(&err), "");
+}
+
 static void err_fail_fills_cause_alone(void **state)
 {
 	struct err err = {.detail = "old"};
@@ -151,6 +169,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(err_refuse_fills_detail_alone),
+	    cmocka_unit_test(err_what_is_kept_of_a_refusal_is_its_detail_unless_said),
 	    cmocka_unit_test(err_fail_fills_cause_alone),
 	    cmocka_unit_test(err_of_the_wrong_class_aborts),
 	    cmocka_unit_test(

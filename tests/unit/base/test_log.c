@@ -201,6 +201,11 @@ static void log_err_tells_code_texts_and_place(void **state)
 	json = line();
 	assert_string_equal(member(json, "detail"), "not yours");
 	json_decref(json);
+	err_keep(&err, "not %s", "theirs");
+	log_err(LOG_ERROR, "refused", &err);
+	json = line();
+	assert_string_equal(member(json, "detail"), "not theirs");
+	json_decref(json);
 	err_clear(&err);
 	log_err(LOG_ERROR, "nothing", &err);
 	json_decref(line());

@@ -9,7 +9,9 @@
 
 #include <string.h>
 
+#include "ca/digest.h"
 #include "ca/storekey.h"
+#include "store/alias.h"
 #include "tests/unit/ca/fixture.h"
 
 static int setup(void **state)
@@ -162,9 +164,52 @@ static void a_store_of_before_is_sealed_by_the_root_kek_it_names(void **state)
 #define TEST(name, begin)                                                      \
 	cmocka_unit_test_setup_teardown(name, begin, teardown)
 
+/* What a request's row is found by (ca/issue.c). */
+static void put_guess(const struct fixture_order *order, struct buf *out)
+{
+	buf_put_lv_str(out, FIXTURE_CLUSTER);
+	buf_put_lv_str(out, order->order.issuer);
+	buf_put_lv_str(out, order->order.profile);
+	buf_put(out, order->request->spki_hash, 32);
+	names_write(order->decision->names, out);
+}
+
+static bool has_row(struct fixture *f, const uint8_t digest[static 32])
+{
+	struct err err;
+	bool found;
+
+	assert_int_equal(store_find(f->store, TABLE_CERTS_BY_REQUEST,
+			     BYTES(digest, 32), NULL, NULL, &found, &err),
+	    ERR_OK);
+	return found;
+}
+
+/* Who has the file and knows the public key tries names. */
+static void the_row_of_a_request_tells_no_name_to_who_guesses_it(void **state)
+{
+	struct fixture *f = *state;
+	OWNED(fixture_order) order = fixture_order_new("db7.example.net");
+	OWNED(batch) intent = batch_new();
+	OWNED(certificate) issued = NULL;
+	OWNED_BUF(guess);
+	uint8_t digest[32];
+	struct err err;
+
+	assert_int_equal(
+	    ca_issue(f->ca, &order->order, intent, &issued, &err), ERR_OK);
+	put_guess(order, &guess);
+	digest_sha256(buf_bytes(&guess), digest);
+	assert_false(has_row(f, digest));
+	/* With the key the same octets find it: the guess is right. */
+	alias_digest(f->store, buf_bytes(&guess), digest);
+	assert_true(has_row(f, digest));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    TEST(the_row_of_a_request_tells_no_name_to_who_guesses_it, setup),
 	    TEST(a_ceremony_leaves_a_sealed_store_that_its_token_opens, setup),
 	    TEST(another_token_does_not_open_it, setup),
 	    TEST(a_token_that_is_away_is_no_other_token, setup),

@@ -143,6 +143,32 @@ static void a_good_file_is_loaded_whole(void **state)
 	assert_golden("test-good.txt", buf_bytes(&text));
 }
 
+/* Of the policy with LINE in the place of line 5. */
+static bool calls_names_private(
+    struct fixture *fixture, const char *line, const char *golden)
+{
+	OWNED_STR(path) = fs_join(fixture->dir, "p.yaml");
+	OWNED(policy) policy = NULL;
+	OWNED_BUF(text);
+
+	write_policy(fixture, "p.yaml", 5, line);
+	if (policy_load(path, &policy, &fixture->err) != ERR_OK)
+		fail_msg("%s", fixture->err.detail);
+	policy_print(policy, &text);
+	assert_golden(golden, buf_bytes(&text));
+	return policy_has_private_names(policy);
+}
+
+static void names_are_private_where_the_policy_says_so_alone(void **state)
+{
+	assert_true(calls_names_private(*state,
+	    "    description: x\n    private_names: true", "test-private.txt"));
+	assert_false(calls_names_private(*state,
+	    "    description: x\n    private_names: false", "test-public.txt"));
+	assert_false(
+	    calls_names_private(*state, "    description: x", "test-public.txt"));
+}
+
 static void what_is_wrong_in_a_file_is_told_with_its_line(void **state)
 {
 	static const struct {
@@ -201,6 +227,11 @@ static void what_is_wrong_in_a_file_is_told_with_its_line(void **state)
 		    "p.yaml:18: profiles[1].names.require[1]", "common-name"},
 		{18, "      requires: [host]", "p.yaml:18", "requires"},
 		{10, "    names: {", "p.yaml", "not valid YAML"},
+		{5, "    description: x\n    private_names: yes",
+		    "p.yaml:6: profiles[1].private_names", "true nor false"},
+		{5, "    description: x\n    private_names: [dns]", "p.yaml:6", ""},
+		{10, "    names:\n      private_names: true", "p.yaml:11",
+		    "private_names"},
 	};
 	struct fixture *fixture = *state;
 
@@ -351,6 +382,7 @@ int main(void)
 		    an_unknown_policy_is_refused_with_those_there_are),
 		cmocka_unit_test(a_set_lives_until_its_last_user_lets_go),
 		TEST(a_good_file_is_loaded_whole),
+		TEST(names_are_private_where_the_policy_says_so_alone),
 		TEST(what_is_wrong_in_a_file_is_told_with_its_line),
 		TEST(templates_that_could_be_widened_are_refused),
 		TEST(no_common_name_is_the_name_of_a_cluster_alone),
