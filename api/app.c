@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "api/app.h"
 #include "api/restart.h"
+#include "api/scrubber.h"
 #include "base/log.h"
 
 #include <signal.h>
@@ -167,7 +168,9 @@ static enum err_code open_parts(struct app *app, struct err *err)
 	    (code = ocsp_open(app->ca, &app->ocsp, err)) != ERR_OK ||
 	    (code = crl_publisher_open(app->ca, &app->publisher, err)) !=
 		ERR_OK ||
-	    (code = open_keyring(app, err)) != ERR_OK)
+	    (code = open_keyring(app, err)) != ERR_OK ||
+	    (code = scrubber_new(app->store, config->store.scrub_period,
+		 &app->scrubber, err)) != ERR_OK)
 		return code;
 	return open_jobs(app, err);
 }
@@ -202,6 +205,7 @@ void app_close(struct app *app)
 	ca_close(app->ca);
 	keyring_close(app->ring);
 	hsm_close(app->hsm);
+	scrubber_free(app->scrubber);
 	store_close(app->store);
 	tls_close(app->tls);
 	policy_set_free(app->policies);

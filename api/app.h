@@ -41,6 +41,7 @@ struct app {
 	struct crl_publisher *publisher;
 	struct ocsp *ocsp;
 	struct keyring *ring;
+	struct scrubber *scrubber;	/* run by maintenance alone */
 	struct jobs *jobs;		/* of the API */
 	/* Of the public listener: whoever asks there, and however much, takes
 	 * no place from those who are known. */

@@ -2,6 +2,7 @@
 #include "api/api.h"
 #include "api/openapi.h"
 #include "api/auditor.h"
+#include "api/scrubber.h"
 #include "api/view.h"
 #include "base/clock.h"
 #include "base/json.h"
@@ -27,6 +28,17 @@ static json_t *view_hsm(const struct app *app)
 	return json;
 }
 
+static json_t *view_scrub(const struct app *app)
+{
+	struct scrubber_stats stats = scrubber_stats(app->scrubber);
+	json_t *json = json_object();
+	view_set(json, "rows", json_integer((json_int_t)stats.rows));
+	view_set(json, "total", json_integer((json_int_t)stats.total));
+	if (stats.last != 0)
+		view_set_time(json, "last_pass", stats.last);
+	return json;
+}
+
 static json_t *view_store(const struct app *app)
 {
 	struct store_stats stats;
@@ -35,6 +47,8 @@ static json_t *view_store(const struct app *app)
 	view_set(json, "writable", json_boolean(stats.writable));
 	view_set(json, "used", json_integer((json_int_t)stats.used));
 	view_set(json, "map_size", json_integer((json_int_t)stats.map_size));
+	view_set(json, "amiss", json_integer((json_int_t)stats.amiss));
+	view_set(json, "scrub", view_scrub(app));
 	return json;
 }
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <time.h>
 #include "api/approvals.h"
+#include "api/scrubber.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/thread.h"
@@ -32,6 +33,11 @@ static enum err_code ask_token(struct app *app, struct err *err)
 	if (atomic_exchange(&app->hsm_answers, answers) != answers)
 		LOG(INFO, "token", LOG_STR("answers", answers ? "yes" : "no"));
 	return code;
+}
+
+static enum err_code look_at_rows(struct app *app, struct err *err)
+{
+	return scrubber_run(app->scrubber, err);
 }
 
 static enum err_code renew_responders(struct app *app, struct err *err)
@@ -201,6 +207,8 @@ static void *maintain(void *arg)
 	    {"ended certificates of identities not pruned",
 		prune_identities, 60000, 60000, false, 0},
 	    {"store not checked", check_store, 60000, 60000, false, 0},
+	    {"rows of the store not looked at", look_at_rows, 1000, 60000,
+		false, 0},
 	    {"approvals not ended", approvals_maintain, 60000, 60000, false,
 		0},
 	    {"quarantines not counted", maintain_count_quarantines, 60000,

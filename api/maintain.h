@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /* What a running server does for itself: asks the token whether it is there,
- * renews its own certificates, watches how full the store is. */
+ * renews its own certificates, watches how full the store
+ * is, and looks at its rows. */
 #ifndef API_MAINTAIN_H
 #define API_MAINTAIN_H
 

@@ -6,6 +6,7 @@
 #include "api/metrics.h"
 #include "api/peer.h"
 #include "api/view.h"
+#include "api/scrubber.h"
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/secret.h"
@@ -195,6 +196,14 @@ static void write_store(const struct app *app, struct buf *out)
 	    stats.commits);
 	total(out, "signet_store_batches_total",
 	    "Changes that the durable writes carried.", stats.batches);
+	total(out, "signet_store_amiss_total",
+	    "Rows and tables that are not as they were written.", stats.amiss);
+	struct scrubber_stats scrub = scrubber_stats(app->scrubber);
+	total(out, "signet_store_scrub_rows_total",
+	    "Rows looked at in the background.", scrub.looked);
+	gauge(out, "signet_store_scrub_last_pass_seconds",
+	    "When the last look at every row ended, since 1970; 0: never.",
+	    (double)scrub.last);
 }
 
 /* As a label's value (Prometheus text format). */

@@ -24,6 +24,7 @@ static const struct {
     ROW("tls.key", tls.key, KIND_TEXT),
     ROW("store.path", store.path, KIND_TEXT),
     ROW("store.map_size_mib", store.map_size_mib, KIND_SIZE),
+    ROW("store.scrub_period", store.scrub_period, KIND_SECONDS),
     ROW("hsm.module", hsm.module, KIND_TEXT),
     ROW("hsm.token", hsm.token, KIND_TEXT),
     ROW("hsm.root_token", hsm.root_token, KIND_TEXT),

@@ -75,6 +75,7 @@ static const cyaml_schema_field_t tls_fields[] = {
 static const cyaml_schema_field_t store_fields[] = {
     TEXT("path", config.store.path),
     NUMBER("map_size_mib", config.store.map_size_mib),
+    TEXT("scrub_period", words.scrub_period),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t hsm_fields[] = {

@@ -60,6 +60,7 @@ struct config {
 	struct {
 		char *path;		/* [store] folder */
 		uint64_t map_size_mib;	/* [65536] address space, sparse */
+		int64_t scrub_period;	/* [24h] seconds */
 	} store;
 
 	struct {

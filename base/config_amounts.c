@@ -123,6 +123,8 @@ enum err_code config_amounts_durations(
 		366 * DAY, 8 * 3600},
 	    {"ocsp.validity", words->ocsp_validity, &config->ocsp.validity, 10,
 		30 * DAY, 8 * 3600},
+	    {"store.scrub_period", words->scrub_period,
+		&config->store.scrub_period, 10, 30 * DAY, DAY},
 	    {"repeat_window", words->repeat_window, &config->repeat_window, 0,
 		DAY, 600},
 	};

@@ -23,6 +23,7 @@ struct config_words {
 	char *crl_refresh;
 	char *ocsp_validity;
 	char *repeat_window;
+	char *scrub_period;
 	char *log_level;
 	char *handshake_timeout;
 	struct {

@@ -54,5 +54,6 @@ void batch_reset(struct batch *batch);
 #define STORE_META_AUDIT "audit_head"
 #define STORE_META_SEAL "seal"	/* how to get the key, as its keeper wrote it */
 #define STORE_META_TALLY "tally" /* see sealer.h */
+#define STORE_META_SCRUB "scrub" /* see scrub.h */
 
 #endif

@@ -38,6 +38,7 @@ struct seal {
 	/* By the first octet of the salt.  What is set stays: readers look
 	 * without a lock.  Whoever finds the place taken derives each time. */
 	struct opening *_Atomic openings[OPENINGS];
+	atomic_uint_fast64_t amiss;
 
 	/* The writer's alone. */
 	struct opening *own;
@@ -291,10 +292,22 @@ static enum err_code find_key(struct seal *seal, struct bytes salt,
 	return ERR_OK;
 }
 
-static enum err_code refuse(const struct row *row, struct err *err)
+uint64_t seal_amiss(const struct seal *seal)
+{
+	return atomic_load(&seal->amiss);
+}
+
+void seal_count_amiss(struct seal *seal)
+{
+	atomic_fetch_add(&seal->amiss, 1);
+}
+
+static enum err_code refuse(
+    struct seal *seal, const struct row *row, struct err *err)
 {
 	const char *key = err_quote(row->key.data, row->key.len);
 
+	seal_count_amiss(seal);
 	LOG(ERROR, "a row of the store was changed, moved or rolled back",
 	    LOG_STR("table", table_name(row->table)), LOG_STR("key", key),
 	    LOG_NUM("revision", row->revision));
@@ -317,7 +330,7 @@ enum err_code seal_open(struct seal *seal, const struct row *row,
 	buf_reset(out);
 	if (stored.len < SEAL_OVERHEAD || stored.len > INT32_MAX ||
 	    stored.data[0] != FORM)
-		return refuse(row, err);
+		return refuse(seal, row, err);
 	code = find_key(
 	    seal, BYTES(stored.data + 1, SALT_SIZE), &key, &temporary, err);
 	if (code != ERR_OK)
@@ -334,5 +347,5 @@ enum err_code seal_open(struct seal *seal, const struct row *row,
 	if (decrypt(seal->gcm, &run))
 		return ERR_OK;
 	buf_wipe(out);
-	return refuse(row, err);
+	return refuse(seal, row, err);
 }

@@ -51,6 +51,11 @@ MUST_CHECK enum err_code seal_close(struct seal *seal, const struct row *row,
 MUST_CHECK enum err_code seal_open(struct seal *seal, const struct row *row,
     struct bytes stored, struct buf *out, struct err *err);
 
+/* How many rows were found not to be what was written, by seal_open() or by who
+ * counts them.  Safe from any thread. */
+uint64_t seal_amiss(const struct seal *seal);
+void seal_count_amiss(struct seal *seal);
+
 /* The key of the tally (store/tally.h); borrowed. */
 const struct secret *seal_tally_key(const struct seal *seal);
 

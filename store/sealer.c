@@ -13,6 +13,7 @@ struct sealer {
 	struct tally *durable; /* what the store has */
 	struct tally *now; /* in this transaction */
 	bool touched; /* in this transaction */
+	struct pass *pass;
 	struct buf durable_head; /* of the audit log, as last bound */
 	struct buf head; /* and in this transaction */
 	struct buf stored; /* a value's stored form, between uses */
@@ -28,7 +29,8 @@ enum err_code sealer_new(struct engine *engine, struct seal *seal,
 	sealer->engine = engine;
 	sealer->seal = seal;
 	if ((code = tally_new(seal, &sealer->durable, err)) != ERR_OK ||
-	    (code = tally_new(seal, &sealer->now, err)) != ERR_OK)
+	    (code = tally_new(seal, &sealer->now, err)) != ERR_OK ||
+	    (code = pass_new(engine, seal, &sealer->pass, err)) != ERR_OK)
 		return code;
 	*sealer_out = GIVE(sealer);
 	return ERR_OK;
@@ -40,6 +42,7 @@ void sealer_free(struct sealer *sealer)
 		return;
 	tally_free(sealer->durable);
 	tally_free(sealer->now);
+	pass_free(sealer->pass);
 	buf_free(&sealer->durable_head);
 	buf_free(&sealer->head);
 	buf_free(&sealer->stored);
@@ -108,6 +111,7 @@ enum err_code sealer_resume(struct sealer *sealer, struct err *err)
 void sealer_begin(struct sealer *sealer)
 {
 	tally_copy(sealer->now, sealer->durable);
+	pass_begin(sealer->pass);
 	sealer->touched = false;
 }
 
@@ -126,7 +130,10 @@ static enum err_code drop_present(struct sealer *sealer, struct transaction *tx,
 	if (record.revision == 0)
 		return ERR_OK;
 	sealer->touched = true;
-	return tally_drop(sealer->now, &present, record.value, err);
+	code = tally_drop(sealer->now, &present, record.value, err);
+	if (code == ERR_OK)
+		pass_note(sealer->pass, &present, sealer->now);
+	return code;
 }
 
 /* Counts ROW and gives what is to be stored of it, which lives until the next
@@ -145,7 +152,10 @@ static enum err_code enter(struct sealer *sealer, const struct row *row,
 	if (code != ERR_OK)
 		return code;
 	sealer->touched = true;
-	return tally_add(sealer->now, row, *stored_out, err);
+	code = tally_add(sealer->now, row, *stored_out, err);
+	if (code == ERR_OK)
+		pass_note(sealer->pass, row, sealer->now);
+	return code;
 }
 
 enum err_code sealer_put(struct sealer *sealer, struct transaction *tx,
@@ -237,6 +247,15 @@ enum err_code sealer_end(
 void sealer_committed(struct sealer *sealer)
 {
 	tally_copy(sealer->durable, sealer->now);
+	pass_committed(sealer->pass);
 	buf_reset(&sealer->durable_head);
 	buf_put_bytes(&sealer->durable_head, buf_bytes(&sealer->head));
+}
+
+/* ---- between transactions ---- */
+
+enum err_code sealer_pass(
+    struct sealer *sealer, struct pass_step *step, struct err *err)
+{
+	return pass_take(sealer->pass, sealer->durable, step, err);
 }

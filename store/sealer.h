@@ -11,6 +11,7 @@
 #define STORE_SEALER_H
 
 #include "store/engine.h"
+#include "store/pass.h"
 #include "store/tally.h"
 
 struct sealer;
@@ -43,6 +44,11 @@ MUST_CHECK enum err_code sealer_load(struct sealer *sealer,
 MUST_CHECK enum err_code sealer_end(
     struct sealer *sealer, struct transaction *tx, struct err *err);
 void sealer_committed(struct sealer *sealer);
+
+/* Between transactions: a step of the pass over the rows.  Errors: as
+ * pass_take. */
+MUST_CHECK enum err_code sealer_pass(
+    struct sealer *sealer, struct pass_step *step, struct err *err);
 
 /* The tally that SNAPSHOT has.  Errors: ERR_CORRUPT. */
 MUST_CHECK enum err_code sealer_read_tally(struct seal *seal,

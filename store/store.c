@@ -380,4 +380,6 @@ void store_stats(struct store *store, struct store_stats *stats_out)
 	    store->engine, &stats_out->used, &stats_out->map_size);
 	if (store->writer != NULL)
 		writer_stats(store->writer, stats_out);
+	if (store->seal != NULL)
+		stats_out->amiss = seal_amiss(store->seal);
 }

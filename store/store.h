@@ -169,6 +169,7 @@ struct store_stats {
 				 * used again first.  Alarm at 80 % of map_size */
 	uint64_t map_size;	/* octets */
 	bool writable;		/* false once the disk has failed */
+	uint64_t amiss;		/* rows, or tables, found not to be as written */
 };
 void store_stats(struct store *store, struct store_stats *stats_out);
 

@@ -15,6 +15,11 @@
 struct tally {
 	EVP_MAC_CTX *mac; /* keyed once; each mark begins it anew */
 	struct tally_count counts[TABLE_COUNT];
+	struct {
+		enum table table;
+		uint8_t mark[SUM_SIZE];
+		bool drop;
+	} last; /* that was counted */
 };
 
 enum err_code tally_new(
@@ -93,18 +98,31 @@ static void add(uint8_t sum[static SUM_SIZE],
 	}
 }
 
+static void count_last(struct tally *into, const struct tally *from)
+{
+	struct tally_count *it = &into->counts[from->last.table];
+
+	add(it->sum, from->last.mark, from->last.drop);
+	it->rows += from->last.drop ? UINT64_MAX : 1;
+}
+
 static enum err_code count(struct tally *tally, const struct row *row,
     struct bytes stored, bool drop, struct err *err)
 {
-	struct tally_count *it = &tally->counts[row->table];
-	uint8_t mark[SUM_SIZE];
-	enum err_code code = make_mark(tally, row, stored, mark, err);
+	enum err_code code =
+	    make_mark(tally, row, stored, tally->last.mark, err);
 
 	if (code != ERR_OK)
 		return code;
-	add(it->sum, mark, drop);
-	it->rows += drop ? UINT64_MAX : 1;
+	tally->last.table = row->table;
+	tally->last.drop = drop;
+	count_last(tally, tally);
 	return ERR_OK;
+}
+
+void tally_again(struct tally *into, const struct tally *from)
+{
+	count_last(into, from);
 }
 
 enum err_code tally_add(struct tally *tally, const struct row *row,
@@ -124,9 +142,34 @@ void tally_copy(struct tally *into, const struct tally *from)
 	memcpy(into->counts, from->counts, sizeof(into->counts));
 }
 
+void tally_clear(struct tally *tally, enum table table)
+{
+	tally->counts[table] = (struct tally_count){0};
+}
+
 struct tally_count tally_of(const struct tally *tally, enum table table)
 {
 	return tally->counts[table];
+}
+
+enum err_code tally_compare(const struct tally *found,
+    const struct tally *recorded, enum table table, struct err *err)
+{
+	const struct tally_count *a = &found->counts[table];
+	const struct tally_count *b = &recorded->counts[table];
+
+	if (a->rows != b->rows)
+		return err_fail(err, ERR_CORRUPT,
+		    "%s: %llu rows where the tally has %llu: some are gone or "
+		    "were added",
+		    table_name(table), (unsigned long long)a->rows,
+		    (unsigned long long)b->rows);
+	if (memcmp(a->sum, b->sum, sizeof(a->sum)) != 0)
+		return err_fail(err, ERR_CORRUPT,
+		    "%s: of the %llu rows some are not those of the tally: "
+		    "changed, or rolled back to what they were",
+		    table_name(table), (unsigned long long)a->rows);
+	return ERR_OK;
 }
 
 static bool is_used(const struct tally_count *count)

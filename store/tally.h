@@ -28,14 +28,23 @@ MUST_CHECK enum err_code tally_add(struct tally *tally, const struct row *row,
 MUST_CHECK enum err_code tally_drop(struct tally *tally, const struct row *row,
     struct bytes stored, struct err *err);
 
+/* INTO counts, or drops, the row that FROM was given last: without another mark. */
+void tally_again(struct tally *into, const struct tally *from);
+
 /* INTO counts what FROM does. */
 void tally_copy(struct tally *into, const struct tally *from);
+/* Nothing counted of TABLE. */
+void tally_clear(struct tally *tally, enum table table);
 
 struct tally_count {
 	uint64_t rows;
 	uint8_t sum[32]; /* little-endian */
 };
 struct tally_count tally_of(const struct tally *tally, enum table table);
+
+/* Are the rows of TABLE that were FOUND those RECORDED?  Errors: ERR_CORRUPT. */
+MUST_CHECK enum err_code tally_compare(const struct tally *found,
+    const struct tally *recorded, enum table table, struct err *err);
 
 /* As octets: format, then for each table that was ever counted name, rows and sum. */
 void tally_write(const struct tally *tally, struct buf *out);

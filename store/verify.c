@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <string.h>
-
 #include "store/inside.h"
 #include "store/sealer.h"
 #include "store/table.h"
@@ -67,23 +65,12 @@ static enum err_code compare(const struct tally *found,
 {
 	*rows_out = 0;
 	for (unsigned i = 0; i < TABLE_COUNT; i++) {
-		struct tally_count a = tally_of(found, (enum table)i);
-		struct tally_count b = tally_of(recorded, (enum table)i);
+		enum table table = (enum table)i;
+		enum err_code code = tally_compare(found, recorded, table, err);
 
-		if (a.rows != b.rows)
-			return err_fail(err, ERR_CORRUPT,
-			    "%s: %llu rows where the tally has %llu: some are "
-			    "gone or were added",
-			    table_name((enum table)i),
-			    (unsigned long long)a.rows,
-			    (unsigned long long)b.rows);
-		if (memcmp(a.sum, b.sum, sizeof(a.sum)) != 0)
-			return err_fail(err, ERR_CORRUPT,
-			    "%s: of the %llu rows some are not those of the "
-			    "tally: changed, or rolled back to what they were",
-			    table_name((enum table)i),
-			    (unsigned long long)a.rows);
-		*rows_out += a.rows;
+		if (code != ERR_OK)
+			return code;
+		*rows_out += tally_of(found, table).rows;
 	}
 	return ERR_OK;
 }

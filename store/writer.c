@@ -29,12 +29,21 @@ struct request {
 	struct waiter waiter;
 };
 
+/* A step of the pass, on the stack of who waits for it. */
+struct look {
+	struct pass_step *step;
+	struct err *err;
+	enum err_code code;
+	struct waiter waiter;
+};
+
 struct writer {
 	struct engine *engine;
 	pthread_t thread;
 	/* Newest first.  Whoever pushes onto an empty queue rings the writer's
 	 * bell, so that a busy writer costs its callers no system call. */
 	struct request *_Atomic queue;
+	struct look *_Atomic look; /* NULL: nobody waits for a step */
 	_Atomic uint64_t bell; /* struct bells of the thread */
 	atomic_bool stopping;
 	atomic_bool writable; /* false once the disk has failed, for good */
@@ -315,6 +324,22 @@ static void wake_all(struct writer *writer, struct request *group)
 	bells_ring(&bells);
 }
 
+static void take_look(struct writer *writer)
+{
+	struct look *look = atomic_exchange(&writer->look, NULL);
+	struct bells bells = {0};
+
+	if (look == NULL)
+		return;
+	if (atomic_load(&writer->writable))
+		look->code = sealer_pass(writer->sealer, look->step, look->err);
+	else
+		look->code = err_fail(look->err, ERR_STORE,
+		    "the tally is not known since the disk failed");
+	waiter_end(&look->waiter, &bells);
+	bells_ring(&bells);
+}
+
 static void tend(struct writer *writer, int64_t *next_ms)
 {
 	if (clock_mono_ms() < *next_ms)
@@ -334,6 +359,7 @@ static void *run(void *arg)
 		bool stopping = atomic_load(&writer->stopping);
 		struct request *group;
 
+		take_look(writer);
 		if (atomic_load(&writer->queue) != NULL && !stopping)
 			gather(writer);
 		group = take_all(writer);
@@ -386,6 +412,18 @@ enum err_code writer_commit(
 void writer_expect(struct writer *writer, int more)
 {
 	atomic_fetch_add(&writer->expected, more);
+}
+
+enum err_code writer_pass(
+    struct writer *writer, struct pass_step *step, struct err *err)
+{
+	struct look look = {.step = step, .err = err};
+
+	waiter_init(&look.waiter);
+	atomic_store(&writer->look, &look);
+	ring(writer);
+	(void)waiter_wait(&look.waiter, WAIT_FOREVER);
+	return look.code;
 }
 
 void writer_stats(struct writer *writer, struct store_stats *stats)

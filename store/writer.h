@@ -22,6 +22,10 @@ MUST_CHECK enum err_code writer_commit(
     struct writer *writer, struct batch *batch, struct err *err);
 /* MORE callers, or fewer when negative, are on their way to writer_commit. */
 void writer_expect(struct writer *writer, int more);
+/* A step of the pass over the rows of a sealed store.  One thread at a time.
+ * Errors: ERR_STORE once the disk has failed; those of pass_take. */
+MUST_CHECK enum err_code writer_pass(
+    struct writer *writer, struct pass_step *step, struct err *err);
 /* Sets the members that the writer knows. */
 void writer_stats(struct writer *writer, struct store_stats *stats);
 

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from harness import BUILD, check, make_csr, run
+from harness import BUILD, check, make_csr, run, wait_until
 
 PATTERN = "*.pattern-canary.example.net"
 NAME = "name-canary.pattern-canary.example.net"
@@ -78,6 +78,53 @@ def test_the_store_is_verified_beside_its_server_and_rekeyed_without(used):
     assert told["seal"] == "verified"
     used.start()
     assert used.json("cert", "show", used.serial)["state"] == "valid"
+
+
+def spoil(store, row_id):
+    """Changes the sealed row of that id where it lies, under the server."""
+    path = store / "data.mdb"
+    data = path.read_bytes()
+    head = row_id + bytes(7) + b"\x01" + b"\x01"  # key, revision 1, form 1
+    places, at = 0, data.find(head)
+    with path.open("r+b") as file:
+        while at >= 0:
+            file.seek(at + len(head) + 20)
+            octet = file.read(1)[0]
+            file.seek(-1, 1)
+            file.write(bytes([octet ^ 1]))
+            places, at = places + 1, data.find(head, at + 1)
+    assert places
+
+
+def test_a_row_that_nobody_reads_is_told_when_it_was_changed(make_instance):
+    instance = make_instance()
+    config = instance.config.read_text()
+    assert "\nstore:" not in config
+    instance.config.write_text(config + "\nstore:\n  scrub_period: 10s\n")
+    instance.start()
+    instance.cluster("web")
+    made = instance.json("token", "create", "--cluster", "web")
+    seen = "store looked at"
+
+    def store():
+        return instance.json("status")["store"]
+    wait_until(lambda: "last_pass" in store()["scrub"], seen)
+    assert store()["amiss"] == 0
+    first = store()["scrub"]["last_pass"]
+    # What is left of the period is taken; what was known stays so.
+    instance.stop()
+    instance.start()
+    assert store()["scrub"]["last_pass"] >= first
+    spoil(instance.dir / "store", bytes.fromhex(made["id"]))
+    wait_until(lambda: store()["amiss"] > 0, "the alarm")
+    wait_until(lambda: instance.json("audit", "list", "--action",
+                                     "store.scrub")["items"], "the entry")
+    entry = instance.json("audit", "list", "--action", "store.scrub")["items"][0]
+    assert (entry["result"], entry["actor"]) == ("failed", "system")
+    assert "tokens" in entry["detail"]
+    assert "a row of the store was changed" in str(instance.log_lines())
+    refused = instance.run("store", "verify")
+    assert refused.code != 0 and "tokens" in refused.err
 
 
 def test_a_store_of_another_token_is_neither_restored_nor_served(

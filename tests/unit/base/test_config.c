@@ -52,6 +52,8 @@ static void config_absent_keys_get_the_defaults_of_the_example(void **state)
 	assert_string_equal(least->listen.public, all->listen.public);
 	assert_string_equal(least->listen.ops, all->listen.ops);
 	assert_int_equal(least->store.map_size_mib, all->store.map_size_mib);
+	assert_int_equal(
+	    least->store.scrub_period, all->store.scrub_period);
 	assert_int_equal(least->hsm.timeout, all->hsm.timeout);
 	assert_memory_equal(&least->crl, &all->crl, sizeof(all->crl));
 	assert_int_equal(least->ocsp.validity, all->ocsp.validity);
@@ -229,6 +231,8 @@ static void config_wrong_values_are_refused_with_line_and_key(void **state)
 	    {LEAST "limits:\n  workers: 257\n", ":7: limits.workers: 257"},
 	    {LEAST "limits:\n  queue: 0\n", ":7: limits.queue: 0; want 1"},
 	    {LEAST "store: {map_size_mib: 1}\n", "store.map_size_mib: 1; want"},
+	    {LEAST "store: {scrub_period: 9s}\n",
+		"store.scrub_period: 9s; want 10s to"},
 	    {LEAST "crl:\n  refresh: 24h\n",
 		":7: crl.refresh: a CRL must be rebuilt before it ends"},
 	    {LEAST "crl: {validity: 1h}\n", ":6: crl.validity: a CRL must"},
