@@ -16,8 +16,8 @@
 
 #define TEND_INTERVAL_MS 10000
 /* How long a commit waits for others that are expected, and how often it looks. */
-#define GATHER_LOOKS 10
-#define GATHER_NAP_US 100
+#define GATHER_LOOKS 5
+#define GATHER_NAP_US 200
 
 /* A batch on its way, on the stack of who waits for it: the waiter's until pushed,
  * then the writer's until the waiting has ended. */
