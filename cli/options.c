@@ -19,6 +19,7 @@ struct options {
 	const struct program *program;
 	const struct command *command;
 	const char *group; /* "cluster" alone, its help asked for */
+	bool help; /* the first word was "help" */
 	const char *args[ARGS_MAX];
 	size_t args_count;
 	struct value values[VALUES_MAX];
@@ -59,8 +60,8 @@ static void print_program_help(FILE *out, const struct program *program)
 	}
 	print_options(out, "Options for every command", program->globals);
 	fprintf(out, "  %-26s %s\n  %-26s %s\n", "--help",
-	    "show this, or the help of a command", "--version",
-	    "show the version");
+	    "show this, or the help of a command, as 'help COMMAND'",
+	    "--version", "show the version");
 }
 
 static void print_command_help(
@@ -152,6 +153,9 @@ static bool begins_command(const struct program *program, const char *word)
 static void print_group(
     FILE *out, const struct program *program, const char *group)
 {
+	fprintf(out,
+	    "Usage: %s %s COMMAND [ARGUMENT...] [OPTION...]\n\nCommands:\n",
+	    program->name, group);
 	for (const struct command *c = program->commands; c->words; c++)
 		if (is_first_word(c->words, group)) {
 			char left[64];
@@ -218,10 +222,11 @@ static int add_command(
 	if (!begins_command(options->program, word))
 		return wrong_use(options, "unknown command", word);
 	for (int i = *index + 1; i < argc; i++)
-		if (is_help(argv[i])) {
-			options->group = word;
-			return EXIT_DONE;
-		}
+		options->help = options->help || is_help(argv[i]);
+	if (options->help) {
+		options->group = word;
+		return EXIT_DONE;
+	}
 	fprintf(stderr, "%s: '%s' needs one of its commands:\n",
 	    options->program->name, word);
 	print_group(stderr, options->program, word);
@@ -293,9 +298,13 @@ static void show(const struct options *options, enum wish wish)
 /* A word that is no option: part of the command's name, or its argument. */
 static int add_word(struct options *options, int argc, char **argv, int *index)
 {
-	if (options->command == NULL)
-		return add_command(options, argc, argv, index);
-	return add_argument(options, argv[*index]);
+	if (options->command != NULL)
+		return add_argument(options, argv[*index]);
+	if (!options->help && strcmp(argv[*index], "help") == 0) {
+		options->help = true;
+		return EXIT_DONE;
+	}
+	return add_command(options, argc, argv, index);
 }
 
 static int parse(
@@ -318,11 +327,11 @@ static int parse(
 			*wish = WISH_VERSION;
 		else
 			code = add_option(options, argc, argv, &i);
-		if (options->group != NULL) {
-			*wish = WISH_HELP;
+		if (options->group != NULL)
 			break;
-		}
 	}
+	if (options->help && *wish == WISH_RUN)
+		*wish = WISH_HELP;
 	return code;
 }
 

@@ -246,7 +246,18 @@ static void help_is_data_and_shows_what_was_asked_about(void **state)
 	assert_has(out, "Usage: prog status");
 	assert_int_equal(run("status", "-h"), 0);
 	assert_has(out, "Usage: prog status");
+	assert_int_equal(run("help"), 0);
+	assert_has(out, "Usage: prog [OPTION...] COMMAND");
+	assert_int_equal(run("help", "cluster", "create"), 0);
+	assert_has(out, "Usage: prog cluster create NAME");
+	assert_int_equal(run("help", "cluster", "create", "--help"), 0);
+	assert_has(out, "Usage: prog cluster create NAME");
+	assert_int_equal(run("help", "cluster"), 0);
+	assert_has(out, "Usage: prog cluster COMMAND");
+	assert_has(out, "prog cluster create NAME");
+	assert_wrong("unknown command", "help", "bogus");
 	assert_int_equal(run("cluster", "--help"), 0);
+	assert_has(out, "Usage: prog cluster COMMAND");
 	assert_has(out, "prog cluster create NAME");
 	assert_lacks(out, "prog status");
 	assert_string_equal(seen, "");
