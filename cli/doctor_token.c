@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "ca/ceremony.h"
+#include "ca/notary.h"
 #include "cli/doctor.h"
 
 /* One token, and what of the records' keys stands in it. */
@@ -66,6 +67,26 @@ static void check_meta_key(
 	    "the records name no %s: %s", what, doctor_why(&err));
 }
 
+/* The server makes it at its first start where there is none. */
+static void check_audit_key(struct bench *bench)
+{
+	OWNED_STR(uri) = NULL;
+	struct err err = {0};
+
+	if (meta_get_text(bench->doctor->store, META_AUDIT_KEY_URI, &uri,
+		&err) != ERR_NOT_FOUND)
+		check_meta_key(bench, "the audit log", META_AUDIT_KEY_URI);
+}
+
+/* In a development instance it stands beside the others. */
+static bool is_in_same_token(
+    const struct doctor *doctor, const struct issuer *issuer)
+{
+	return issuer->kind == ISSUER_ROOT &&
+	       strcmp(doctor->config->hsm.root_token,
+		   doctor->config->hsm.token) == 0;
+}
+
 /* Those that the records name in the clear, and where the store opens, all: it
  * does not where the KMS root is not safe. */
 static void check_keys(struct bench *bench)
@@ -74,6 +95,7 @@ static void check_keys(struct bench *bench)
 
 	check_meta_key(bench, "the KMS root", META_WRAP_KEY_URI);
 	check_meta_key(bench, "the KMS MAC", META_MAC_KEY_URI);
+	check_audit_key(bench);
 	if (issuers == NULL)
 		return;
 	for (size_t i = 0; i < issuer_set_count(issuers); i++) {
@@ -81,6 +103,8 @@ static void check_keys(struct bench *bench)
 		OWNED_STR(responder) =
 		    mem_printf("the OCSP responder of %s", issuer->id);
 
+		if (is_in_same_token(bench->doctor, issuer))
+			check_key(bench, issuer->id, issuer->key_uri);
 		if (issuer->kind == ISSUER_ROOT ||
 		    issuer->state == ISSUER_RETIRED)
 			continue;
@@ -89,7 +113,7 @@ static void check_keys(struct bench *bench)
 	}
 	if (bench->bad == 0)
 		doctor_say(bench->doctor, "keys", HEALTH_OK, NULL,
-		    "all %u keys that Signet uses are in the token, with safe "
+		    "all %u keys of Signet are in the token, with safe "
 		    "attributes",
 		    bench->checked);
 }

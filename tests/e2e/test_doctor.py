@@ -74,6 +74,12 @@ def test_an_instance_that_is_well_is_called_so(shared):
     assert {"config", "store", "clock", "files", "policies", "token", "keys",
             "mechanisms", "root-token", "chain", "expiry", "crl", "ocsp",
             "server", "workers", "writes", "ready"} <= set(found)
+    # As many as the token has, public halves aside.
+    held = [o for o in shared.json("key", "report")["items"]
+            if o["kind"] != "public"]
+    assert [detail for _, detail in found["keys"]] == [
+        f"all {len(held)} keys of Signet are in the token, with safe "
+        "attributes"]
     # root, issuing and services CA, two responders, TLS and the admin.
     assert len(found["expiry"]) == 7
     assert len(found["crl"]) == 3 and len(found["ocsp"]) == 2
