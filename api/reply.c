@@ -111,6 +111,7 @@ unsigned reply_status(enum err_code code)
 	case ERR_CORRUPT:
 	case ERR_CRYPTO:
 	case ERR_UNREACHABLE:
+	case ERR_COMMAND:
 	case ERR_IO:
 	case ERR_INTERNAL:
 		return MHD_HTTP_INTERNAL_SERVER_ERROR;

@@ -7,6 +7,7 @@ enum exit_code exit_for(enum err_code code)
 	case ERR_OK:
 		return EXIT_DONE;
 	case ERR_USAGE:
+	case ERR_BAD_FIELD:	/* a value that the server does not take */
 		return EXIT_WRONG_USE;
 	case ERR_OVERLOADED:
 	case ERR_DEADLINE:
@@ -25,7 +26,6 @@ enum exit_code exit_for(enum err_code code)
 	case ERR_CONFIG:
 		return EXIT_NOT_SET_UP;
 	case ERR_BAD_REQUEST:
-	case ERR_BAD_FIELD:
 	case ERR_TOO_LARGE:
 	case ERR_BAD_CSR:
 	case ERR_BAD_KEY:
@@ -42,6 +42,7 @@ enum exit_code exit_for(enum err_code code)
 	case ERR_STORE_FULL:
 	case ERR_CORRUPT:
 	case ERR_CRYPTO:
+	case ERR_COMMAND:
 	case ERR_IO:
 	case ERR_INTERNAL:
 		return EXIT_FAILED;

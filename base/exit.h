@@ -8,7 +8,7 @@
 enum exit_code {
 	EXIT_DONE = 0, /* done, or nothing was due */
 	EXIT_FAILED = 1,
-	EXIT_WRONG_USE = 2,
+	EXIT_WRONG_USE = 2, /* also a value that cannot be, whoever finds it */
 	EXIT_TEMPORARY = 3, /* unreachable, busy: try again */
 	EXIT_REFUSED = 4, /* by policy or permission */
 	EXIT_AWAITING = 5, /* approval */

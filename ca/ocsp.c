@@ -335,6 +335,7 @@ static enum ocsp_result result_of(enum err_code code)
 	case ERR_CORRUPT:
 	case ERR_CRYPTO:
 	case ERR_UNREACHABLE:
+	case ERR_COMMAND:
 	case ERR_IO:
 	case ERR_INTERNAL:
 		break;

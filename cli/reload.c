@@ -49,7 +49,7 @@ enum err_code reload_run(const char *command, int seconds, struct err *err)
 	int status = -1;
 
 	if (child < 0)
-		return err_fail(err, ERR_INTERNAL, "fork: %m");
+		return err_fail(err, ERR_COMMAND, "fork: %m");
 	if (child == 0)
 		run_child(command);
 	setpgid(child, child);
@@ -59,13 +59,13 @@ enum err_code reload_run(const char *command, int seconds, struct err *err)
 	while (waitpid(child, &status, 0) < 0 && errno == EINTR)
 		continue;
 	if (!ended)
-		return err_fail(err, ERR_INTERNAL,
+		return err_fail(err, ERR_COMMAND,
 		    "--reload did not end within %d seconds", seconds);
 	if (WIFSIGNALED(status))
-		return err_fail(err, ERR_INTERNAL,
+		return err_fail(err, ERR_COMMAND,
 		    "--reload was ended by signal %d", WTERMSIG(status));
 	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
-		return err_fail(err, ERR_INTERNAL,
+		return err_fail(err, ERR_COMMAND,
 		    "--reload ended with status %d", WEXITSTATUS(status));
 	return ERR_OK;
 }

@@ -10,7 +10,7 @@
 /*
  * Runs COMMAND by sh, its standard output led to standard error, with the
  * signals that it would have without us; after SECONDS it and its children are
- * killed.  Errors: ERR_INTERNAL for any end but status 0.
+ * killed.  Errors: ERR_COMMAND for any end but status 0.
  */
 MUST_CHECK enum err_code reload_run(const char *command, int seconds, struct err *err);
 
