@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cli/session.h"
 
@@ -74,34 +75,97 @@ void call_print_approval(const struct options *options, const json_t *approval)
 	output_object(approval, approval_columns, session_wants_json(options));
 }
 
-int call_object(const struct options *options, const char *method,
-    const char *path, const json_t *body, const struct column *columns)
+int call_show_object(const struct options *options, const char *method,
+    const char *path, const json_t *body, const struct call_view *view)
 {
 	OWNED(client) client = NULL;
 	OWNED_JSON(answer) = NULL;
 	struct err err = {0};
+	bool as_json = session_wants_json(options);
 	enum err_code code;
 
 	if ((code = session_open(options, &client, &err)) == ERR_OK)
 		code = client_call(client, method, path, body, &answer, &err);
+	if (code == ERR_OK && view->say != NULL && !as_json)
+		view->say(answer);
 	if (code == ERR_OK)
-		output_object(answer, columns, session_wants_json(options));
+		output_object(answer, view->columns, as_json);
 	if (code == ERR_AWAITING)
 		call_print_approval(options, answer);
+	return session_end(options, code, &err);
+}
+
+int call_object(const struct options *options, const char *method,
+    const char *path, const json_t *body, const struct column *columns)
+{
+	const struct call_view view = {.columns = columns};
+
+	return call_show_object(options, method, path, body, &view);
+}
+
+/* What qsort() has no argument for. */
+struct ranked {
+	const char *text;
+	size_t place;
+	json_t *item;
+};
+
+static int compare(const void *a, const void *b)
+{
+	const struct ranked *left = a, *right = b;
+	int order = strcmp(left->text, right->text);
+
+	return order != 0 ? order : (left->place > right->place) -
+				    (left->place < right->place);
+}
+
+/* In the order of FIELD; items that are alike stay as they came. */
+static void sort(json_t *items, const char *field)
+{
+	size_t count = json_array_size(items), index;
+	struct ranked *ranked = mem_zalloc_array(count + 1, sizeof(*ranked));
+	json_t *item;
+
+	json_array_foreach(items, index, item)
+	{
+		const char *text =
+		    json_string_value(json_object_get(item, field));
+
+		ranked[index] = (struct ranked){
+		    text == NULL ? "" : text, index, json_incref(item)};
+	}
+	qsort(ranked, count, sizeof(*ranked), compare);
+	for (size_t i = 0; i < count; i++)
+		json_array_set_new(items, i, ranked[i].item);
+	free(ranked);
+}
+
+int call_show_list(const struct options *options, const char *path,
+    const struct call_view *view)
+{
+	OWNED(client) client = NULL;
+	OWNED_JSON(items) = NULL;
+	struct err err = {0};
+	bool as_json = session_wants_json(options);
+	enum err_code code;
+	size_t index;
+	json_t *item;
+
+	if ((code = session_open(options, &client, &err)) == ERR_OK)
+		code = client_list(client, path, &items, &err);
+	if (code == ERR_OK && view->sort_by != NULL)
+		sort(items, view->sort_by);
+	if (code == ERR_OK && view->say != NULL && !as_json)
+		json_array_foreach(items, index, item) view->say(item);
+	if (code == ERR_OK)
+		output_list(items, view->columns, view->empty, as_json);
 	return session_end(options, code, &err);
 }
 
 int call_list(const struct options *options, const char *path,
     const struct column *columns, const char *empty)
 {
-	OWNED(client) client = NULL;
-	OWNED_JSON(items) = NULL;
-	struct err err = {0};
-	enum err_code code;
+	const struct call_view view = {.columns = columns, .empty = empty};
 
-	if ((code = session_open(options, &client, &err)) == ERR_OK)
-		code = client_list(client, path, &items, &err);
-	if (code == ERR_OK)
-		output_list(items, columns, empty, session_wants_json(options));
-	return session_end(options, code, &err);
+	return call_show_list(options, path, &view);
 }

@@ -28,4 +28,17 @@ int call_object(const struct options *options, const char *method,
 int call_list(const struct options *options, const char *path,
     const struct column *columns, const char *empty);
 
+/* How one object, or each item of a list, is shown. */
+struct call_view {
+	const struct column *columns;
+	const char *empty;	/* of a list that has nothing */
+	const char *sort_by;	/* a member of text, ascending; NULL: as it comes */
+	void (*say)(json_t *item); /* words for people, where no JSON is asked
+				    * for; may be NULL */
+};
+int call_show_object(const struct options *options, const char *method,
+    const char *path, const json_t *body, const struct call_view *view);
+int call_show_list(const struct options *options, const char *path,
+    const struct call_view *view);
+
 #endif

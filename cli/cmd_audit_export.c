@@ -9,6 +9,7 @@
 #include "cli/auditlog.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
+#include "cli/folder.h"
 #include "cli/output.h"
 #include "cli/session.h"
 #include "store/audit_json.h"
@@ -191,7 +192,7 @@ static enum err_code run(const struct options *options, struct export *export,
 	if (export->point.note == NULL || export->point.key == NULL)
 		return err_fail(err, ERR_UNREACHABLE,
 		    "the server has signed no checkpoint of the audit log yet");
-	if ((code = fs_mkdir(dir, 0700, err)) != ERR_OK ||
+	if ((code = folder_make("--out", dir, 0700, err)) != ERR_OK ||
 	    (code = settle_key(options, export, err)) != ERR_OK ||
 	    (code = resume(export, err)) != ERR_OK)
 		return code;

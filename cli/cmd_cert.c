@@ -20,6 +20,7 @@ static const struct column columns[] = {
     {"CN", "common_name"},
     {"DNS", "dns"},
     {"IP", "ip"},
+    {"ISSUED", "created"},
     {"EXPIRES", "not_after"},
     {0},
 };
@@ -36,6 +37,7 @@ static const struct column details[] = {
     {"ip", "ip"},
     {"uri", "uri"},
     {"requester", "requester"},
+    {"issued", "created"},
     {"not before", "not_before"},
     {"not after", "not_after"},
     {"renew after", "renew_after"},
@@ -86,7 +88,10 @@ int cert_list_run(const struct options *options)
 		    clock_format(clock_now() + seconds, until));
 	}
 	OWNED_STR(text) = buf_to_str(&path);
-	return call_list(options, text, columns, "no such certificates");
+	/* The newest last: where the eye is. */
+	const struct call_view view = {.columns = columns,
+	    .empty = "no such certificates", .sort_by = "created"};
+	return call_show_list(options, text, &view);
 }
 
 const struct option_spec cert_show_options[] = {{0}};

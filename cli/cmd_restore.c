@@ -19,6 +19,7 @@
 #include "ca/storekey.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
+#include "cli/folder.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/session.h"
@@ -492,7 +493,7 @@ int restore_run(const struct options *options)
 	if (code != ERR_OK)
 		return session_end(options, code, &err);
 	bool existed = fs_exists(restore.dir);
-	code = fs_mkdir(restore.dir, 0700, &err);
+	code = folder_make("--dir", restore.dir, 0700, &err);
 	if (code == ERR_OK)
 		code = run(options, &restore, &err);
 	if (code == ERR_OK)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/call.h"
 #include "cli/commands.h"
+#include "cli/human.h"
 #include "cli/session.h"
 
 static const struct column columns[] = {
@@ -28,6 +29,14 @@ static const struct column details[] = {
     {0},
 };
 
+static void say(json_t *token)
+{
+	human_put_absent(token, "profiles", "every profile");
+	human_put_absent(token, "from", "anywhere");
+}
+
+static const struct call_view view = {.columns = details, .say = say};
+
 const struct option_spec token_create_options[] = {
     {"cluster", "NAME", "cluster of the nodes", false, true},
     {"profile", "P", "profile it may ask for [every one]", true, false},
@@ -51,7 +60,7 @@ int token_create_run(const struct options *options)
 	    call_set_number(body, "uses", options, "uses", &err);
 	if (code != ERR_OK)
 		return session_end(options, code, &err);
-	return call_object(options, "POST", path, body, details);
+	return call_show_object(options, "POST", path, body, &view);
 }
 
 const struct option_spec token_list_options[] = {
@@ -64,7 +73,10 @@ int token_list_run(const struct options *options)
 	OWNED_STR(path) =
 	    call_path("/clusters/", options_get(options, "cluster"), "/tokens");
 
-	return call_list(options, path, columns, "no tokens");
+	const struct call_view list = {
+	    .columns = columns, .empty = "no tokens", .say = say};
+
+	return call_show_list(options, path, &list);
 }
 
 const struct option_spec token_revoke_options[] = {
@@ -78,5 +90,5 @@ int token_revoke_run(const struct options *options)
 	    "/clusters/", options_get(options, "cluster"), "/tokens/");
 	OWNED_STR(path) = call_path(before, options_arg(options, 0), "");
 
-	return call_object(options, "DELETE", path, NULL, details);
+	return call_show_object(options, "DELETE", path, NULL, &view);
 }

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/fs.h"
@@ -215,25 +216,20 @@ static enum err_code find_enrolled(const struct node_order *order,
 	return ERR_OK;
 }
 
-enum err_code node_enroll(const struct node_order *order, json_t **state_out,
-    bool *fresh_out, struct err *err)
+/* *ASKED_OUT: the server may have done it, whatever came back. */
+static enum err_code enroll_anew(const struct node_order *order,
+    json_t *state, bool *asked_out, struct err *err)
 {
 	uint8_t fingerprint[32];
 	OWNED_BUF(root);
 	OWNED(secret) token = NULL;
 	OWNED(secret) key = NULL;
 	OWNED(client) client = NULL;
-	OWNED_JSON(state) = first_state(order);
 	enum err_code code;
 
-	*fresh_out = false;
 	if ((code = parse_fingerprint(order->fingerprint, fingerprint, err)) !=
 		ERR_OK ||
-	    (code = find_enrolled(order, state, state_out, err)) != ERR_OK)
-		return code;
-	if (*state_out != NULL)
-		return ERR_OK;
-	if ((code = secret_from_file(
+	    (code = secret_from_file(
 		 order->token_file, TOKEN_MAX, &token, err)) != ERR_OK ||
 	    (code = outdir_make(order->dir, err)) != ERR_OK ||
 	    (code = outdir_pending_key(
@@ -241,10 +237,43 @@ enum err_code node_enroll(const struct node_order *order, json_t **state_out,
 	    (code = client_fetch_root(order->url, fingerprint, &root, err)) !=
 		ERR_OK)
 		return code;
-	struct client_options options = {
+	const struct client_options options = {
 	    .url = order->url, .ca_pem = buf_bytes(&root), .token = token};
-	if ((code = client_open(&options, &client, err)) != ERR_OK ||
-	    (code = request_first(client, order, key, state, err)) != ERR_OK)
+	if ((code = client_open(&options, &client, err)) != ERR_OK)
+		return code;
+	*asked_out = true;
+	return request_first(client, order, key, state, err);
+}
+
+/* After a refusal no certificate of the new key can be waiting. */
+static enum err_code enroll_cleanly(
+    const struct node_order *order, json_t *state, struct err *err)
+{
+	bool had_dir = fs_exists(order->dir);
+	bool had_key = outdir_has_pending(order->dir);
+	bool asked = false;
+	enum err_code code = enroll_anew(order, state, &asked, err);
+
+	if (code == ERR_OK || (asked && !err_is_refusal(code)))
+		return code;
+	if (!had_key)
+		outdir_drop_pending(order->dir);
+	if (!had_dir)
+		(void)rmdir(order->dir);
+	return code;
+}
+
+enum err_code node_enroll(const struct node_order *order, json_t **state_out,
+    bool *fresh_out, struct err *err)
+{
+	OWNED_JSON(state) = first_state(order);
+	enum err_code code;
+
+	*fresh_out = false;
+	if ((code = find_enrolled(order, state, state_out, err)) != ERR_OK ||
+	    *state_out != NULL)
+		return code;
+	if ((code = enroll_cleanly(order, state, err)) != ERR_OK)
 		return code;
 	*state_out = GIVE(state);
 	*fresh_out = true;

@@ -19,7 +19,8 @@ struct node_order {
  * asked for, and a token already spent on it still gets its certificate.
  * STATE_OUT, NULL before, is what agent.json then holds.  Where the same order was
  * enrolled before and its certificate is still valid, nothing is asked for
- * and *fresh_out is false.
+ * and *fresh_out is false.  What was refused leaves nothing behind that was not
+ * there before; what may have been done all the same leaves its key.
  * Errors: also ERR_EXISTS when another order is enrolled there.
  */
 MUST_CHECK enum err_code node_enroll(const struct node_order *order,

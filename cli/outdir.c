@@ -11,6 +11,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "cli/csr.h"
+#include "cli/folder.h"
 
 #define CURRENT ".current"
 #define GENERATION "gen-"
@@ -60,7 +61,7 @@ static enum err_code check_owner(const char *dir, struct err *err)
 
 enum err_code outdir_make(const char *dir, struct err *err)
 {
-	enum err_code code = fs_mkdir(dir, 0755, err);
+	enum err_code code = folder_make("--out", dir, 0755, err);
 
 	if (code == ERR_OK)
 		code = check_owner(dir, err);
@@ -286,6 +287,13 @@ enum err_code outdir_pending_key(const char *dir, const char *type,
 		return code;
 	*key_pem_out = GIVE(key);
 	return ERR_OK;
+}
+
+bool outdir_has_pending(const char *dir)
+{
+	OWNED_STR(path) = fs_join(dir, PENDING);
+
+	return fs_exists(path);
 }
 
 void outdir_drop_pending(const char *dir)

@@ -15,8 +15,8 @@
 #include "cli/bundle.h"
 
 /* Makes the folder when absent (mode 0755), and looks whether the five names are
- * free or the agent's own.  Errors: ERR_IO; ERR_EXISTS for a file of somebody
- * else. */
+ * free or the agent's own.  Errors: ERR_IO; ERR_USAGE when the folder above is not
+ * there; ERR_EXISTS for a file of somebody else. */
 MUST_CHECK enum err_code outdir_make(const char *dir, struct err *err);
 /* As outdir_make, then writes a new generation, syncs it, switches to it, and
  * removes all but the one before.  Stopped at any moment the five names show
@@ -35,6 +35,7 @@ MUST_CHECK enum err_code outdir_write_state(
  * is returned.  Errors: ERR_USAGE for no type, ERR_IO, ERR_CONFIG (modes). */
 MUST_CHECK enum err_code outdir_pending_key(const char *dir, const char *type,
     struct secret **key_pem_out, struct err *err);
+bool outdir_has_pending(const char *dir);
 void outdir_drop_pending(const char *dir);
 
 #endif

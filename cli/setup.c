@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "cli/setup.h"
+#include "cli/folder.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -48,7 +49,7 @@ static bool is_at(int fd, const char *path)
 enum err_code setup_lock(const char *dir, int *lock_out, struct err *err)
 {
 	OWNED_FD(fd) = -1;
-	enum err_code code = fs_mkdir(dir, 0700, err);
+	enum err_code code = folder_make("--dir", dir, 0700, err);
 
 	if (code != ERR_OK)
 		return code;

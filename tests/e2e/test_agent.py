@@ -173,6 +173,31 @@ def test_files_that_somebody_else_put_there_are_kept(site, tmp_path):
     assert not (out / "cert.pem").exists()
 
 
+def test_what_was_refused_leaves_no_folder_behind(site, tmp_path):
+    out = tmp_path / "n"
+    token = site.token("c", profile="server")
+    done = site.enroll(out, "server", token, "--dns", "wrong.example.org")
+    assert done.code == 4 and not out.exists(), done
+    # Of a folder that was there nothing is taken.
+    out.mkdir()
+    (out / "mine").write_text("")
+    done = site.enroll(out, "server", token, "--dns", "wrong.example.org")
+    assert done.code == 4 and [p.name for p in out.iterdir()] == ["mine"]
+    assert site.enroll(out, "server", token, *NAMES).code == 0
+
+
+def test_a_folder_whose_parent_is_missing_is_named(site, tmp_path):
+    out = tmp_path / "absent" / "n"
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text(site.token("c", profile="server"))
+    done = site.agent("enroll", "--url", site.url, "--fingerprint",
+                      site.fingerprint, "--token-file", token, "--profile",
+                      "server", "--out", out, *NAMES)
+    assert done.code == 2 and f"no folder {out.parent}" in done.err, done
+    assert not out.parent.exists()
+
+
 # --- the reload command ---
 
 
@@ -195,7 +220,8 @@ def test_a_reload_that_fails_is_1_and_runs_again(site, tmp_path):
     failing = f"echo x >>{mark}; exit 3"
     done = site.agent("ensure", "--out", out, "--force", "--reload", failing)
     assert done.code == 1, done
-    assert "reload" in done.err
+    assert "--reload ended with status 3" in done.err
+    assert "nternal" not in done.err
     # The files have changed all the same, and whole.
     fresh = serial_of(out / "cert.pem")
     assert fresh != before and key_fits(out)

@@ -297,8 +297,12 @@ static void enroll_exits_by_what_went_wrong(void **state)
 	scene->fingerprint = GIVE(right);
 	scene->play = REFUSING;
 	assert_int_equal(enroll(scene, NULL, NULL, NULL), 4);
+	/* Nothing can come of it, so nothing is kept for it. */
+	assert_false(fs_exists(scene->out));
 	scene->play = BUSY;
 	assert_int_equal(enroll(scene, NULL, NULL, NULL), 3);
+	/* This may have been done: its key waits. */
+	assert_true(fs_exists(scene->out));
 	chmod(scene->token, 0644);
 	assert_int_equal(enroll(scene, NULL, NULL, NULL), 6);
 }
@@ -487,11 +491,11 @@ static void reload_that_hangs_is_ended(void **state)
 	struct err err = {0};
 
 	(void)state;
-	assert_error(reload_run("sleep 1000 & wait", 1, &err), ERR_INTERNAL,
+	assert_error(reload_run("sleep 1000 & wait", 1, &err), ERR_COMMAND,
 	    &err, "did not end within 1 seconds");
-	assert_error(reload_run("kill -9 $$", 60, &err), ERR_INTERNAL, &err,
+	assert_error(reload_run("kill -9 $$", 60, &err), ERR_COMMAND, &err,
 	    "signal 9");
-	assert_error(reload_run("exit 3", 60, &err), ERR_INTERNAL, &err,
+	assert_error(reload_run("exit 3", 60, &err), ERR_COMMAND, &err,
 	    "status 3");
 	assert_ok(reload_run("true", 60, &err), &err);
 }

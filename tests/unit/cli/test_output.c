@@ -2,6 +2,7 @@
 #include "tests/unit/cli/harness.h"
 
 #include "cli/exit.h"
+#include "cli/human.h"
 #include "cli/output.h"
 
 static const struct column columns[] = {
@@ -62,6 +63,71 @@ static void list_that_is_empty_is_no_data(void **state)
 	assert_true(json_is_array(json_object_get(parsed, "items")));
 }
 
+static void assert_said(struct buf *said, const char *want)
+{
+	OWNED_STR(text) = buf_to_str(said);
+
+	buf_free(said);
+	assert_string_equal(text, want);
+}
+
+static void amounts_are_said_in_their_two_largest_parts(void **state)
+{
+	static const struct {
+		int64_t seconds;
+		const char *want;
+	} times[] = {{-5, "0 s"}, {0, "0 s"}, {59, "59 s"}, {60, "1 min"},
+	    {125, "2 min 5 s"}, {3600, "1 h"}, {3661, "1 h 1 min"},
+	    {86400 + 59, "1 d"}, {3 * 86400 + 4 * 3600 + 5, "3 d 4 h"},
+	    {400 * 86400, "1 y 35 d"}};
+	static const struct {
+		uint64_t octets;
+		const char *want;
+	} sizes[] = {{0, "0 B"}, {1023, "1023 B"}, {1024, "1 KiB"},
+	    {1536, "1.5 KiB"}, {10 * 1024 + 1000, "10 KiB"},
+	    {UINT64_C(64) << 30, "64 GiB"}, {UINT64_MAX, "16383 PiB"}};
+	OWNED_BUF(said);
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
+		human_seconds(times[i].seconds, &said);
+		assert_said(&said, times[i].want);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+		human_octets(sizes[i].octets, &said);
+		assert_said(&said, sizes[i].want);
+	}
+}
+
+static void moments_are_said_with_how_far_they_are(void **state)
+{
+	const int64_t now = 1795554643;	/* 2026-11-24T21:10:43Z */
+	OWNED_BUF(said);
+
+	(void)state;
+	human_time("2026-11-24T21:12:43Z", now, &said);
+	assert_said(&said, "2026-11-24 21:12:43 UTC (in 2 min)");
+	human_time("2026-11-24T20:10:43Z", now, &said);
+	assert_said(&said, "2026-11-24 20:10:43 UTC (1 h ago)");
+	human_time("never", now, &said);
+	assert_said(&said, "never");
+}
+
+static void what_is_absent_or_empty_is_said_in_words(void **state)
+{
+	OWNED_JSON(json) = parse("{\"a\":[],\"b\":[\"x\"],\"c\":\"d\"}");
+	OWNED_BUF(text);
+
+	(void)state;
+	human_put_absent(json, "a", "all");
+	human_put_absent(json, "b", "all");
+	human_put_absent(json, "c", "all");
+	human_put_absent(json, "e", "none");
+	json_put(&text, json);
+	assert_said(&text, "{\"a\":\"all\",\"b\":[\"x\"],\"c\":\"d\","
+			   "\"e\":\"none\"}");
+}
+
 static void text_from_outside_cannot_move_the_cursor(void **state)
 {
 	OWNED_STR(errors) = NULL;
@@ -117,6 +183,7 @@ static void each_error_has_its_exit_code(void **state)
 	    {ERR_STOPPING, 3},
 	    {ERR_HSM_UNAVAILABLE, 3},
 	    {ERR_UNREACHABLE, 3},
+	    {ERR_BAD_FIELD, 2},
 	    {ERR_POLICY, 4},
 	    {ERR_FORBIDDEN, 4},
 	    {ERR_UNAUTHENTICATED, 4},
@@ -161,6 +228,9 @@ int main(void)
 	    cmocka_unit_test(list_stands_in_columns),
 	    cmocka_unit_test(list_that_is_empty_is_no_data),
 	    cmocka_unit_test(text_from_outside_cannot_move_the_cursor),
+	    cmocka_unit_test(amounts_are_said_in_their_two_largest_parts),
+	    cmocka_unit_test(moments_are_said_with_how_far_they_are),
+	    cmocka_unit_test(what_is_absent_or_empty_is_said_in_words),
 	    cmocka_unit_test(object_shows_what_it_has),
 	    cmocka_unit_test(text_keeps_its_lines_and_nothing_else),
 	    cmocka_unit_test(each_error_has_its_exit_code),
