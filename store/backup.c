@@ -161,12 +161,13 @@ static enum err_code take_vacant(
 
 enum err_code store_check_vacant(const char *dir, struct err *err)
 {
-	OWNED_FD(claim) = -1;
 	bool made;
+	enum err_code code;
 
 	if (!fs_exists(dir))
 		return ERR_OK;
-	return take_vacant(dir, &made, &claim, err);
+	code = claim_folder(dir, &made, err);
+	return code == ERR_OK ? folder_check_unclaimed(dir, err) : code;
 }
 
 static void remove_file(const char *dir, const char *name)

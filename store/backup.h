@@ -54,7 +54,8 @@ MUST_CHECK enum err_code store_receive(
 char *store_data_path(const char *dir);
 
 /*
- * Nobody uses the folder DIR and it has no store, or there is no such folder.
+ * Nobody uses the folder DIR and it has no store, or there is no such folder.  Leaves
+ * nothing there.
  * Errors: ERR_EXISTS; ERR_CONFIG when a server has it; ERR_IO.
  */
 MUST_CHECK enum err_code store_check_vacant(const char *dir, struct err *err);

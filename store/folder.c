@@ -81,18 +81,38 @@ enum err_code folder_prepare(
 	return ERR_OK;
 }
 
+static enum err_code lock_claim(int fd, const char *path, struct err *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+		return ERR_OK;
+	return err_refuse(err, ERR_CONFIG,
+	    "the store %s is in use by another server: stop that one first",
+	    path);
+}
+
 enum err_code folder_claim(const char *path, int *claim_out, struct err *err)
 {
 	OWNED_STR(lock) = fs_join(path, FOLDER_WRITER);
 	OWNED_FD(fd) = open(lock, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	enum err_code code;
 
 	if (fd < 0)
 		return err_fail(err, ERR_IO, "open %s: %m", lock);
-	if (flock(fd, LOCK_EX | LOCK_NB) != 0)
-		return err_refuse(err, ERR_CONFIG,
-		    "the store %s is in use by another server: stop that one "
-		    "first", path);
+	if ((code = lock_claim(fd, path, err)) != ERR_OK)
+		return code;
 	*claim_out = fd;
 	fd = -1;
 	return ERR_OK;
+}
+
+enum err_code folder_check_unclaimed(const char *path, struct err *err)
+{
+	OWNED_STR(lock) = fs_join(path, FOLDER_WRITER);
+	OWNED_FD(fd) = open(lock, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd < 0 && errno == ENOENT)
+		return ERR_OK;
+	if (fd < 0)
+		return err_fail(err, ERR_IO, "open %s: %m", lock);
+	return lock_claim(fd, path, err);
 }

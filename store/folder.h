@@ -24,5 +24,8 @@ MUST_CHECK enum err_code folder_prepare(const struct store_options *options,
  */
 MUST_CHECK enum err_code folder_claim(
     const char *path, int *claim_out, struct err *err);
+/* Nobody has claimed PATH; leaves nothing there.  Errors: as folder_claim. */
+MUST_CHECK enum err_code folder_check_unclaimed(
+    const char *path, struct err *err);
 
 #endif

@@ -367,6 +367,10 @@ static void a_store_moves_whole_and_only_where_none_is(void **state)
 	assert_true(fs_exists(staged));
 	assert_int_equal(store_check_vacant(moved, &f->err), ERR_OK);
 	assert_false(fs_exists(moved));
+	assert_int_equal(mkdir(moved, 0700), 0);
+	assert_int_equal(store_check_vacant(moved, &f->err), ERR_OK);
+	/* Not even the file that a claim locks. */
+	assert_int_equal(rmdir(moved), 0);
 	assert_int_equal(store_move(staged, moved, &f->err), ERR_OK);
 	assert_false(fs_exists(staged));
 	assert_int_equal(store_check_vacant(moved, &f->err), ERR_EXISTS);
