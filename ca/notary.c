@@ -156,3 +156,21 @@ enum err_code notary_sign(struct notary *notary, const struct audit_head *head,
 	return checkpoint_put_signature(note, notary->origin,
 	    notary_spki(notary), buf_bytes(&signature), err);
 }
+
+enum err_code notary_checkpoint(
+    struct store *store, struct hsm *hsm, struct err *err)
+{
+	OWNED(notary) notary = NULL;
+	OWNED(batch) batch = batch_new();
+	OWNED_BUF(note);
+	struct audit_head head;
+	enum err_code code;
+
+	if ((code = notary_open(store, hsm, &notary, err)) != ERR_OK ||
+	    (code = audit_head(store, &head, err)) != ERR_OK ||
+	    (code = notary_sign(notary, &head, &note, err)) != ERR_OK ||
+	    (code = checkpoint_put(store, batch, head.sequence,
+		 buf_bytes(&note), err)) != ERR_OK)
+		return code;
+	return store_commit(store, batch, err);
+}

@@ -48,6 +48,11 @@ struct bytes notary_spki(const struct notary *notary);
 MUST_CHECK enum err_code notary_sign(struct notary *notary,
     const struct audit_head *head, struct buf *note, struct err *err);
 
+/* Signs the log as it is and keeps the checkpoint: so that no store with a key is
+ * without one.  Errors: those of notary_open, notary_sign and store_commit. */
+MUST_CHECK enum err_code notary_checkpoint(
+    struct store *store, struct hsm *hsm, struct err *err);
+
 /* The public key of STORE's notary as DER SubjectPublicKeyInfo.
  * Errors: ERR_NOT_FOUND. */
 MUST_CHECK enum err_code notary_find_key(

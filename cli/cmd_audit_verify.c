@@ -232,9 +232,7 @@ static enum err_code check_signed(const struct options *options,
 	pem_put(&pem, "PUBLIC KEY", buf_bytes(&spki));
 	if ((code = trust(options, verifier, buf_bytes(&pem), err)) !=
 		ERR_OK ||
-	    (code = check_all_kept(store, verifier, err)) != ERR_OK)
-		return code;
-	if (options_has(options, "key") &&
+	    (code = check_all_kept(store, verifier, err)) != ERR_OK ||
 	    (code = expect_any(verifier, "the store", err)) != ERR_OK)
 		return code;
 	if (witness == NULL)

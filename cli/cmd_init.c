@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/text.h"
 #include "ca/ceremony.h"
+#include "ca/notary.h"
 #include "cli/commands.h"
 #include "cli/exit.h"
 #include "cli/output.h"
@@ -279,7 +280,9 @@ static enum err_code make_instance(const struct options *options,
 	    (code = ca_open(instance->store, instance->hsm, instance->config,
 		 &instance->ca, err)) != ERR_OK ||
 	    (code = make_server(instance, err)) != ERR_OK ||
-	    (code = make_admin(instance, err)) != ERR_OK)
+	    (code = make_admin(instance, err)) != ERR_OK ||
+	    (code = notary_checkpoint(
+		 instance->store, instance->hsm, err)) != ERR_OK)
 		return code;
 	return setup_finish(setup->dir, err);
 }

@@ -6,7 +6,9 @@
 
 #include <openssl/evp.h>
 #include <openssl/pem.h>
+#include <openssl/x509.h>
 
+#include "base/text.h"
 #include "store/audit.h"
 #include "store/store.h"
 
@@ -44,6 +46,44 @@ static void a_store_without_its_audit_key_does_not_verify(void **state)
 	assert_has(errors, "the store has no audit key");
 }
 
+/* As ca/notary.c records it. */
+static void give_key(const char *path)
+{
+	const struct store_options options = {.path = path};
+	EVP_PKEY *key = EVP_EC_gen("P-256");
+	OWNED(store) store = NULL;
+	OWNED(batch) batch = batch_new();
+	OWNED_BUF(base64);
+	OWNED_BUF(value);
+	struct err err = {0};
+	uint8_t *spki = NULL;
+	int len = i2d_PUBKEY(key, &spki);
+
+	EVP_PKEY_free(key);
+	assert_true(len > 0);
+	base64_put(&base64, BYTES(spki, (size_t)len));
+	OPENSSL_free(spki);
+	OWNED_STR(text) = buf_to_str(&base64);
+	buf_put_u8(&value, 1);
+	buf_put_lv_str(&value, text);
+	batch_put(batch, TABLE_META, BYTES_STR("audit-key-spki"),
+	    buf_bytes(&value));
+	assert_ok(store_open(&options, &store, &err), &err);
+	assert_ok(store_commit(store, batch, &err), &err);
+}
+
+/* Whoever took them out left the key, so that nothing seems to be missing. */
+static void a_store_without_its_checkpoints_does_not_verify(void **state)
+{
+	OWNED_STR(path) = fs_join(*state, "store");
+	OWNED_STR(errors) = NULL;
+
+	make_store(path);
+	give_key(path);
+	assert_int_equal(verify(path, &errors), 1);
+	assert_has(errors, "the store has no checkpoint");
+}
+
 static void make_key(const char *path)
 {
 	EVP_PKEY *key = EVP_EC_gen("P-256");
@@ -78,6 +118,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    TEST(a_store_without_its_audit_key_does_not_verify),
+	    TEST(a_store_without_its_checkpoints_does_not_verify),
 	    TEST(a_line_that_does_not_end_is_refused),
 	};
 
