@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
  * Batches that meet in one transaction, and what a failing disk does to them.
- * This program's own fdatasync and pwrite stand before the C library's, so
- * that a test holds the writer inside a commit, or fails it, at will.
+ * This program's own fdatasync, pwrite and nanosleep stand before the C
+ * library's, so that a test holds the writer inside a commit or before it, or
+ * fails it, at will.
  */
 #include "fixture.h"
 
@@ -15,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/key.h"
@@ -50,6 +52,21 @@ ssize_t pwrite(int fd, const void *data, size_t len, off_t at)
 		return -1;
 	}
 	return syscall(SYS_pwrite64, fd, data, len, at);
+}
+
+static atomic_int naps;
+static atomic_bool holding_nap;
+
+/* The writer's, while it waits for others. */
+int nanosleep(const struct timespec *time, struct timespec *left)
+{
+	atomic_fetch_add(&naps, 1);
+	if (atomic_exchange(&holding_nap, false)) {
+		sem_post(&held);
+		while (sem_wait(&release) != 0)
+			continue;
+	}
+	return (int)syscall(SYS_nanosleep, time, left);
 }
 
 /* ---- commits in threads of their own ---- */
@@ -198,6 +215,59 @@ static void a_batch_sees_the_earlier_ones_of_its_group(void **state)
 	assert_int_equal(job_end(&b), ERR_OK);
 	assert_int_equal(commits_of(f->store), 2);
 	assert_int_equal(assert_value(f->store, "x", "b"), 2);
+}
+
+/* ---- those who were told of ---- */
+
+static void expect(struct store *store, unsigned count)
+{
+	atomic_store(&naps, 0);
+	for (unsigned i = 0; i < count; i++)
+		store_join(store);
+}
+
+static void a_commit_waits_for_those_who_are_on_their_way(void **state)
+{
+	struct fixture *f = *state;
+	struct job a = {.batch = putting("a", "1")};
+	struct job b = {.batch = putting("b", "2")};
+
+	expect(f->store, 2);
+	atomic_store(&holding_nap, true);
+	job_start(&a, f->store, 0);
+	while (sem_wait(&held) != 0)
+		continue;
+	job_start(&b, f->store, 1);
+	sem_post(&release);
+	assert_int_equal(job_end(&a), ERR_OK);
+	assert_int_equal(job_end(&b), ERR_OK);
+	assert_int_equal(commits_of(f->store), 1);
+	assert_int_equal(atomic_load(&naps), 1);
+}
+
+static void a_commit_waits_a_bounded_time_for_those_who_do_not_come(
+    void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f->store, 100);
+	assert_put(f->store, "a", "1");
+	assert_int_equal(atomic_load(&naps), 5);
+}
+
+static void a_commit_does_not_wait_for_a_few_or_for_who_has_left(void **state)
+{
+	struct fixture *f = *state;
+
+	expect(f->store, 1);
+	assert_put(f->store, "a", "1");
+	expect(f->store, 3);
+	for (unsigned i = 0; i < 3; i++)
+		store_leave(f->store);
+	assert_put(f->store, "b", "2");
+	store_leave(f->store);
+	assert_put(f->store, "c", "3");
+	assert_int_equal(atomic_load(&naps), 0);
 }
 
 /* ---- what is full ---- */
@@ -427,6 +497,9 @@ int main(void)
 	    TEST(batches_that_wait_share_one_durable_write),
 	    TEST(a_batch_whose_precondition_fails_is_refused_alone),
 	    TEST(a_batch_sees_the_earlier_ones_of_its_group),
+	    TEST(a_commit_waits_for_those_who_are_on_their_way),
+	    TEST(a_commit_waits_a_bounded_time_for_those_who_do_not_come),
+	    TEST(a_commit_does_not_wait_for_a_few_or_for_who_has_left),
 	    TEST_CLOSED(a_batch_that_does_not_fit_fails_and_the_next_one_fits),
 	    TEST_CLOSED(of_a_group_only_the_batch_that_does_not_fit_fails),
 	    TEST(a_full_disk_fails_commits_until_there_is_room),
