@@ -275,6 +275,16 @@ static void serve(struct writer *writer, struct request *group)
 
 /* ---- the queue ---- */
 
+static bool most_are_here(const struct writer *writer)
+{
+	int64_t missing = atomic_load(&writer->expected) * 3;
+	const struct request *it = atomic_load(&writer->queue);
+
+	for (; it != NULL && missing > 0; it = it->next)
+		missing -= 4;
+	return missing <= 0;
+}
+
 /* Until three in four of those expected are here: the rest is slow, or will not
  * commit.  A nap is dearer than a look but gives the processor to those who are
  * awaited. */
@@ -282,12 +292,8 @@ static void gather(const struct writer *writer)
 {
 	static const struct timespec nap = {.tv_nsec = GATHER_NAP_US * 1000};
 
-	for (unsigned i = 0; i < GATHER_LOOKS; i++) {
-		if (atomic_load(&writer->waiting) * 4 >=
-		    atomic_load(&writer->expected) * 3)
-			return;
+	for (unsigned i = 0; i < GATHER_LOOKS && !most_are_here(writer); i++)
 		nanosleep(&nap, NULL);
-	}
 }
 
 /* Everything that waits, oldest first. */
