@@ -14,6 +14,7 @@
 #include "ca/ceremony.h"
 #include "ca/storekey.h"
 #include "hsm/hsm.h"
+#include "policies/meet.h"
 
 /* The public listener's share of threads and queue: one in eight. */
 #define PUBLIC_PART 8
@@ -189,6 +190,7 @@ enum err_code app_open(const struct config *config, struct spawner *spawner,
 	enum err_code code = open_parts(app, err);
 	if (code != ERR_OK)
 		return code;
+	meet_warn(app->policies);
 	app->instance = mem_printf("%02x", ca_node(app->ca));
 	*app_out = GIVE(app);
 	return ERR_OK;
@@ -292,6 +294,7 @@ enum err_code app_reload(struct app *app, struct err *err)
 	if (code != ERR_OK)
 		return code;
 	tell_restart(app, config);
+	meet_warn(policies);
 	take_live(app, config);
 	keep_config(app, GIVE(config));
 	pthread_mutex_lock(&app->policies_lock);

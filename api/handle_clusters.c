@@ -10,6 +10,7 @@
 #include "api/view.h"
 #include "base/clock.h"
 #include "base/text.h"
+#include "policies/meet.h"
 #include "policies/overlap.h"
 
 #define REASON_CESSATION_OF_OPERATION 5	/* RFC 5280 5.3.1 */
@@ -116,12 +117,21 @@ static void add_warning(const char *text, void *arg)
 	json_array_append_new(arg, view_text(text));
 }
 
-/* Clusters that share names are made on purpose, sometimes. */
+static enum err_code check_names(
+    const struct exchange *x, const struct cluster *cluster, struct err *err)
+{
+	OWNED(policy_set) policies = app_policies(x->app);
+	return meet_check(x->app->store, policies, cluster, err);
+}
+
+/* Clusters that share hosts are made on purpose, sometimes. */
 enum err_code handle_cluster_create(struct exchange *x, struct err *err)
 {
 	OWNED(cluster) cluster = NULL;
 	OWNED_JSON(warnings) = json_array();
 	enum err_code code = parse_cluster(x, &cluster, err);
+	if (code == ERR_OK)
+		code = check_names(x, cluster, err);
 	if (code == ERR_OK)
 		code = overlap_find(x->app->store, cluster, WARNINGS_MAX,
 		    add_warning, warnings, err);

@@ -237,7 +237,7 @@ static enum err_code check_san(
 }
 
 /* "root" and "root@orders" are one user to those who map names. */
-static bool is_excepted(const struct profile *profile, const char *common_name)
+bool profile_excepts(const struct profile *profile, const char *common_name)
 {
 	size_t len = strcspn(common_name, "@");
 
@@ -260,7 +260,7 @@ static enum err_code check_names(const struct inquiry *inquiry)
 			return code;
 	}
 	if (names->common_name != NULL &&
-	    is_excepted(inquiry->profile, names->common_name))
+	    profile_excepts(inquiry->profile, names->common_name))
 		return refuse_excepted(inquiry, names->common_name);
 	if (names->common_name == NULL ||
 	    rule_allows_cn(rules, &inquiry->scope, names->common_name))

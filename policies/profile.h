@@ -42,6 +42,8 @@ struct policy {
 	size_t profiles_count;
 };
 
+/* Is it a common name that no rule of PROFILE gives? */
+bool profile_excepts(const struct profile *profile, const char *common_name);
 /* NULL when there is none. */
 const struct profile *policy_find_profile(
     const struct policy *policy, const char *name);

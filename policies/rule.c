@@ -9,8 +9,8 @@
 
 #define TEMPLATE_MAX 512	/* octets as written */
 
-static const char cluster_mark[] = "{cluster}";
-static const char identifier_mark[] = "{identifier}";
+static const char cluster_mark[] = RULE_CLUSTER_MARK;
+static const char identifier_mark[] = RULE_IDENTIFIER_MARK;
 
 /* Placeholders that are a whole rule. */
 static const struct {

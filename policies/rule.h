@@ -11,6 +11,9 @@
 #include "policies/cluster.h"
 #include "policies/names.h"
 
+#define RULE_CLUSTER_MARK "{cluster}"
+#define RULE_IDENTIFIER_MARK "{identifier}"
+
 /* The fields of a profile that hold rules. */
 enum rule_place { RULE_DNS, RULE_IP, RULE_URI, RULE_CN };
 

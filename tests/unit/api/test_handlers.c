@@ -382,6 +382,33 @@ static void every_read_answers_with_an_object(void **state)
 	assert_int_equal(audit_count(), before);
 }
 
+/* By the policies; which there are stands with fixture_rules(). */
+static void a_cluster_that_could_be_taken_for_another_is_not_made(void **state)
+{
+	static const char format[] =
+	    "version: 1\ndescription: x\nprofiles:\n"
+	    "  - {name: one, description: x, key_types: [ec-p256], "
+	    "validity: {default: 1d, maximum: 1d}, "
+	    "key_usage: [digital-signature], "
+	    "extended_key_usage: [client-auth], "
+	    "names: {common_name: ['%s@x']}}\n";
+	OWNED_STR(own) = mem_printf(format, "{cluster}");
+	OWNED_STR(any) = mem_printf(format, "{identifier}");
+	(void)state;
+	fixture_rules(&fixture, "own.yaml", own);
+	fixture_rules(&fixture, "any.yaml", any);
+	json_decref(run_ok(&(struct ask){.handler = handle_cluster_create,
+			       .body = "{\"name\":\"sales\",\"policy\":\"own\"}"},
+	    201));
+	assert_refused(run_refused(&(struct ask){
+			   .handler = handle_cluster_create,
+			   .body = "{\"name\":\"web\",\"policy\":\"any\"}"}),
+	    ERR_POLICY, "sales@x");
+	json_decref(run_ok(&(struct ask){.handler = handle_cluster_create,
+			       .body = "{\"name\":\"web\",\"policy\":\"own\"}"},
+	    201));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -397,6 +424,8 @@ int main(void)
 	    cmocka_unit_test(what_is_anothers_is_answered_as_what_does_not_exist),
 	    cmocka_unit_test(a_role_is_granted_whatever_clusters_there_are),
 	    cmocka_unit_test(every_read_answers_with_an_object),
+	    cmocka_unit_test(
+		a_cluster_that_could_be_taken_for_another_is_not_made),
 	    cmocka_unit_test(the_audit_log_is_whole_after_all_of_it),
 	};
 
