@@ -79,6 +79,9 @@ static void say_store(json_t *said, const json_t *store)
 	human_octets((uint64_t)number_of(store, "used"), &text);
 	buf_put_str(&text, " used of ");
 	human_octets((uint64_t)number_of(store, "map_size"), &text);
+	if (number_of(store, "amiss") > 0)
+		buf_printf(&text, "; ROWS ARE NOT AS WRITTEN (%lld found)",
+		    number_of(store, "amiss"));
 	put(said, "store", &text);
 }
 

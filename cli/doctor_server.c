@@ -49,6 +49,27 @@ static void check_writable(struct doctor *doctor, const json_t *store)
 		    "failed");
 }
 
+/* What the server found of its own: it looks at all of them once a period. */
+static void check_rows(struct doctor *doctor, const json_t *store)
+{
+	const json_t *scrub = json_object_get(store, "scrub");
+	const char *last =
+	    json_string_value(json_object_get(scrub, "last_pass"));
+	json_int_t amiss = json_integer_value(json_object_get(store, "amiss"));
+
+	if (amiss > 0)
+		doctor_say(doctor, "rows", HEALTH_FAIL,
+		    "signet store verify; the server's log names them",
+		    "rows of the store are not as they were written: %lld were "
+		    "found since the start",
+		    (long long)amiss);
+	else
+		doctor_say(doctor, "rows", HEALTH_OK, NULL,
+		    "no row of the store is known to be changed; all were "
+		    "looked at: %s",
+		    last == NULL ? "not yet" : last);
+}
+
 static void check_api(struct doctor *doctor)
 {
 	OWNED(client) client = NULL;
@@ -76,6 +97,7 @@ static void check_api(struct doctor *doctor)
 	    doctor, "server", HEALTH_OK, NULL, "the server answers the admin");
 	check_workers(doctor, json_object_get(status, "hsm"));
 	check_writable(doctor, json_object_get(status, "store"));
+	check_rows(doctor, json_object_get(status, "store"));
 }
 
 /* Store writes, HSM signs, CRL fresh, as the server itself judges. */

@@ -332,11 +332,12 @@ static void wake_all(struct writer *writer, struct request *group)
 
 static void take_look(struct writer *writer)
 {
-	struct look *look = atomic_exchange(&writer->look, NULL);
+	struct look *look = atomic_load(&writer->look);
 	struct bells bells = {0};
 
 	if (look == NULL)
 		return;
+	atomic_store(&writer->look, NULL);
 	if (atomic_load(&writer->writable))
 		look->code = sealer_pass(writer->sealer, look->step, look->err);
 	else

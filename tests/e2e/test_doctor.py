@@ -73,7 +73,7 @@ def test_an_instance_that_is_well_is_called_so(shared):
         assert states(found, name) == {"ok"}, found[name]
     assert {"config", "store", "clock", "files", "policies", "token", "keys",
             "mechanisms", "root-token", "chain", "expiry", "crl", "ocsp",
-            "server", "workers", "writes", "ready"} <= set(found)
+            "server", "workers", "writes", "rows", "ready"} <= set(found)
     # As many as the token has, public halves aside.
     held = [o for o in shared.json("key", "report")["items"]
             if o["kind"] != "public"]

@@ -125,6 +125,9 @@ def test_a_row_that_nobody_reads_is_told_when_it_was_changed(make_instance):
     assert "a row of the store was changed" in str(instance.log_lines())
     refused = instance.run("store", "verify")
     assert refused.code != 0 and "tokens" in refused.err
+    assert "NOT AS WRITTEN" in instance.run("status").out
+    sick = instance.run("doctor")
+    assert sick.code == 1 and "not as they were written" in sick.out
 
 
 def test_a_store_of_another_token_is_neither_restored_nor_served(
