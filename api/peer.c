@@ -194,7 +194,8 @@ static ssize_t send_pieces(
 	struct iovec all[PIECES_MAX + 1] = {
 	    {peer->held.data, peer->held.len}};
 	struct msghdr message = {.msg_iov = all, .msg_iovlen = count + 1};
-	memcpy(all + 1, pieces, count * sizeof(*pieces));
+	for (size_t i = 0; i < count; i++)
+		all[i + 1] = pieces[i];
 	ssize_t sent = sendmsg(peer->fd, &message, MSG_NOSIGNAL);
 	if (sent < 0)
 		return -1;
