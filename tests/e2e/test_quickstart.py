@@ -117,6 +117,18 @@ def stubs(folder, **scripts):
     return {**os.environ, "PATH": f"{folder}:/usr/bin:/bin"}
 
 
+@pytest.mark.slow
+def test_a_build_that_fails_shows_its_errors_and_else_says_little(tmp_path):
+    env = stubs(tmp_path / "tools", make="for n in $(seq 150); do\n"
+                "echo \"  CC       $n.o\"; done\n"
+                "echo 'a.c:1:1: error: broken here' >&2; exit 2\n")
+    done = quickstart(tmp_path / "one", PATH=env["PATH"])
+    assert done.code == 1, done
+    assert "100 files made" in done.out and "CC  " not in done.out, done
+    assert "broken here" in done.err and "quickstart: failed" in done.err
+    assert not (tmp_path / "one").exists()
+
+
 MISSING = "case $4 in lmdb*|liblmdb*) exit 1;; esac; echo 'install ok installed'\n"
 
 
