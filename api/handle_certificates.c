@@ -151,6 +151,86 @@ static const char *rule_of(const struct certificate *record)
 	return permission_name(PERM_CERT_REVOKE);
 }
 
+/* ---- The token by which a node came ---- */
+
+/* Renewals between an enrolment and a certificate of now, within a token's life. */
+#define RENEWALS_MAX 64
+
+/* Who asked for the first of the certificates that were renewed up to RECORD. */
+static enum err_code find_origin(struct store *store,
+    const struct certificate *record, char **requester_out, struct err *err)
+{
+	OWNED_STR(requester) = mem_strdup(record->requester);
+	for (unsigned i = 0; i < RENEWALS_MAX &&
+	     text_has_prefix(requester, "serial:"); i++) {
+		OWNED(certificate) before = NULL;
+		struct serial serial;
+		if (!serial_parse(requester + strlen("serial:"), &serial))
+			break;
+		enum err_code code =
+		    certificate_find(store, &serial, &before, err);
+		if (code != ERR_OK)
+			return code;
+		/* An admin who issued it for the node is of no cluster. */
+		if (before == NULL || before->cluster == NULL ||
+		    strcmp(before->cluster, record->cluster) != 0)
+			break;
+		free(requester);
+		requester = mem_strdup(before->requester);
+	}
+	*requester_out = GIVE(requester);
+	return ERR_OK;
+}
+
+/* NULL where it came otherwise, or the token is good for nothing any more. */
+static enum err_code find_token(struct store *store,
+    const struct certificate *record, struct token **token_out,
+    struct err *err)
+{
+	OWNED(token) token = NULL;
+	OWNED_STR(origin) = NULL;
+	uint8_t id[TOKEN_ID_SIZE];
+	if (record->cluster == NULL)
+		return ERR_OK;
+	enum err_code code = find_origin(store, record, &origin, err);
+	if (code != ERR_OK || !text_has_prefix(origin, "token:") ||
+	    !hex_parse(origin + strlen("token:"), id, sizeof(id)))
+		return code;
+	code = token_get(store, record->cluster, id, &token, err);
+	if (code == ERR_NOT_FOUND) {
+		err_clear(err);
+		return ERR_OK;
+	}
+	if (code == ERR_OK && !token->revoked &&
+	    clock_now() < token->expires)
+		*token_out = GIVE(token);
+	return code;
+}
+
+/* Or whoever has the node would be back with what lies on it.  A certificate that
+ * is superseded leaves its node in its place. */
+static enum err_code revoke_token(struct exchange *x, struct batch *batch,
+    const struct certificate *record, uint8_t reason, struct err *err)
+{
+	OWNED(token) token = NULL;
+	char id[2 * TOKEN_ID_SIZE + 1];
+	if (strcmp(reason_name(reason), "superseded") == 0)
+		return ERR_OK;
+	enum err_code code = find_token(x->app->store, record, &token, err);
+	if (code != ERR_OK || token == NULL)
+		return code;
+	OWNED_STR(object) = mem_printf(
+	    "token:%s", hex_write(token->id, TOKEN_ID_SIZE, id));
+	token_revoke(batch, token);
+	trail_add(x, batch,
+	    &(struct audit_entry){.action = "token.revoke",
+		.cluster = record->cluster,
+		.object = object,
+		.rule = "certificate.revoke",
+		.detail = "a certificate that it gave was revoked"});
+	return ERR_OK;
+}
+
 static enum err_code revoke_one(struct exchange *x, uint8_t reason,
     struct certificate **record_out, struct err *err)
 {
@@ -159,6 +239,8 @@ static enum err_code revoke_one(struct exchange *x, uint8_t reason,
 	enum err_code code = authn_certificate(x, &record, err);
 	if (code == ERR_OK)
 		code = ca_revoke(x->app->ca, batch, record, reason, err);
+	if (code == ERR_OK)
+		code = revoke_token(x, batch, record, reason, err);
 	if (code != ERR_OK)
 		return code;
 	OWNED_STR(serial) = serial_format(&record->serial);
