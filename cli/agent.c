@@ -27,6 +27,7 @@
 #define SPREAD_MOST 3600
 #define STILL_VALID "not renewed yet; the certificate held is still valid"
 #define SLEEP_MOST 3600 /* a clock that jumps is noticed within this */
+#define LOOK_EVERY 3600 /* whether the server still takes the certificate */
 
 static const struct option_spec globals[] = {
     {"json", NULL, "print JSON", false, false},
@@ -206,6 +207,23 @@ static enum err_code renew(const struct options *options, json_t *state,
 	return ERR_OK;
 }
 
+/* A revocation is worth knowing before the next renewal; whatever else keeps the
+ * server from answering is not worth a word, for nothing is due. */
+static enum err_code look(
+    const struct options *options, json_t *state, struct err *err)
+{
+	int64_t since = clock_now() - node_time(state, "looked");
+	enum err_code code;
+
+	if (since >= 0 && since < LOOK_EVERY)
+		return ERR_OK;
+	code = node_look(options_get(options, "out"), state, err);
+	if (code == ERR_OK || code == ERR_UNAUTHENTICATED)
+		return code;
+	err_clear(err);
+	return ERR_OK;
+}
+
 /* What helps where trying again does not. */
 static void advise(
     const struct options *options, const json_t *state, enum err_code code)
@@ -225,7 +243,7 @@ static void advise(
 		    name, options_get(options, "out"));
 }
 
-/* Renews when due, and runs what is owed. */
+/* Renews when due, else looks now and then, and runs what is owed. */
 static enum err_code ensure(const struct options *options, enum way way,
     json_t **state_out, struct outcome *outcome, struct err *err)
 {
@@ -239,6 +257,8 @@ static enum err_code ensure(const struct options *options, enum way way,
 	if (clock_now() >= due_time(state, way == STAYING) ||
 	    options_has(options, "force"))
 		code = renew(options, state, way, outcome, err);
+	else
+		code = look(options, state, err);
 	if (code == ERR_OK)
 		code = reload(options, state, err);
 	if (code == ERR_OK)
@@ -322,6 +342,11 @@ static int loop(const struct options *options, const sigset_t *while_asleep)
 		    ensure(options, STAYING, &state, &outcome, &err);
 		if (code == ERR_CONFIG)
 			return fail(options, &err);
+		/* Nothing that this program can do brings it back. */
+		if (code == ERR_UNAUTHENTICATED) {
+			log_err(LOG_ERROR, "certificate refused, ending", &err);
+			return exit_for(code);
+		}
 		if (code == ERR_OK && outcome.changed)
 			LOG(INFO, "certificate renewed",
 			    LOG_STR("serial", json_string_value(json_object_get(

@@ -49,6 +49,14 @@ static enum err_code write_csr(const struct secret *key, const char *cn,
 	return csr_write(key, &names, csr, err);
 }
 
+static void note_look(json_t *state)
+{
+	char text[CLOCK_TEXT_SIZE];
+
+	json_object_set_new(
+	    state, "looked", json_string(clock_format(clock_now(), text)));
+}
+
 /* Takes the answer to a request into DIR, and its times into STATE. */
 static enum err_code accept(const char *dir, const json_t *answer,
     const struct secret *key, json_t *state, struct err *err)
@@ -77,6 +85,7 @@ static enum err_code accept(const char *dir, const json_t *answer,
 	for (size_t i = 0; i < ARRAY_LEN(copied); i++)
 		json_object_set(
 		    state, copied[i], json_object_get(answer, copied[i]));
+	note_look(state);
 	if ((code = outdir_write_state(dir, state, err)) != ERR_OK)
 		return code;
 	outdir_drop_pending(dir);
@@ -173,23 +182,52 @@ static bool same_order(const json_t *held, const json_t *asked)
 	return true;
 }
 
-/* The server says that it does not take the certificate held any more; when it
- * says nothing, that is not known. */
-static bool is_refused(const char *dir, const struct node_order *order)
+/* As whoever holds what is in DIR. */
+static enum err_code ask_self(
+    const char *dir, const char *url, struct err *err)
 {
 	OWNED_STR(ca) = fs_join(dir, "ca.pem");
 	OWNED_STR(cert) = fs_join(dir, "fullchain.pem");
 	OWNED_STR(key) = fs_join(dir, "key.pem");
 	OWNED(client) client = NULL;
-	struct client_options options = {.url = order->url,
+	struct client_options options = {.url = url,
 	    .ca_file = ca,
 	    .cert_file = cert,
 	    .key_file = key};
+	enum err_code code = client_open(&options, &client, err);
+
+	return code == ERR_OK
+	    ? client_call(client, "GET", "/self", NULL, NULL, err) : code;
+}
+
+/* The server says that it does not take the certificate held any more; when it
+ * says nothing, that is not known. */
+static bool is_refused(const char *dir, const struct node_order *order)
+{
 	struct err why = {0};
 
-	return client_open(&options, &client, &why) == ERR_OK &&
-	       client_call(client, "GET", "/self", NULL, NULL, &why) ==
-		   ERR_UNAUTHENTICATED;
+	return ask_self(dir, order->url, &why) == ERR_UNAUTHENTICATED;
+}
+
+enum err_code node_look(const char *dir, json_t *state, struct err *err)
+{
+	const char *url = text_of(state, "url");
+	enum err_code code;
+
+	if (url == NULL)
+		return err_refuse(err, ERR_CONFIG,
+		    "%s/agent.json lacks url: enrol again", dir);
+	code = ask_self(dir, url, err);
+	if (code == ERR_UNAUTHENTICATED) {
+		err_clear(err);
+		return err_refuse(err, ERR_UNAUTHENTICATED,
+		    "the server does not take the certificate in %s any more: "
+		    "it was revoked, or the server knows it no longer", dir);
+	}
+	if (code != ERR_OK)
+		return code;
+	note_look(state);
+	return outdir_write_state(dir, state, err);
 }
 
 /*

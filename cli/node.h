@@ -34,7 +34,15 @@ MUST_CHECK enum err_code node_enroll(const struct node_order *order,
 MUST_CHECK enum err_code node_renew(const char *dir, json_t *state,
     int64_t *pause_out, struct err *err);
 
-/* Seconds of the times in STATE ("renew_after", "not_after"); 0 when absent. */
+/*
+ * Asks the server whether it still takes the certificate held, and keeps in STATE
+ * when that was ("looked").  Errors: ERR_UNAUTHENTICATED when it does not: it was
+ * revoked, or the server knows it no longer; any other: that is not known.
+ */
+MUST_CHECK enum err_code node_look(
+    const char *dir, json_t *state, struct err *err);
+
+/* Seconds of the times in STATE ("renew_after", "not_after", "looked"); 0 when absent. */
 int64_t node_time(const json_t *state, const char *field);
 
 #endif

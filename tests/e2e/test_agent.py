@@ -140,6 +140,44 @@ def test_a_revoked_node_enrols_anew_in_its_folder(site, tmp_path):
     assert serial_of(out / "cert.pem") != before
 
 
+def test_an_agent_notices_that_its_certificate_was_revoked(site, tmp_path):
+    out, mark = tmp_path / "n", tmp_path / "mark"
+    enroll(site, out)
+    # An hour later it asks, and all is well.
+    done = ahead(site, "ensure", "--out", out, "--json", days=1)
+    assert done.returncode == 0, done
+    before = content(out)
+    site.check("cert", "revoke", serial_of(out / "cert.pem"), "--reason",
+               "keyCompromise")
+    # It asked a moment ago.
+    done = ahead(site, "ensure", "--out", out, days=1)
+    assert done.returncode == 0, done
+    done = ahead(site, "ensure", "--out", out, "--reload", f"touch {mark}",
+                 days=2)
+    assert done.returncode == 4 and "was revoked" in done.stderr, done
+    assert "new token" in done.stderr and not mark.exists()
+    # One that stays ends: nothing that it can do would help.
+    done = ahead(site, "run", "--out", out, days=3)
+    assert done.returncode == 4, done
+    said = [json.loads(line) for line in done.stderr.splitlines()
+            if line.startswith("{")]
+    assert any(line["message"] == "certificate refused, ending"
+               and "was revoked" in line["detail"] for line in said), done
+    after = content(out)
+    assert {n: after[n] for n in ("key.pem", "cert.pem")} == \
+        {n: before[n] for n in ("key.pem", "cert.pem")}
+
+
+def test_a_server_that_is_away_is_no_news_while_nothing_is_due(site, tmp_path):
+    out = tmp_path / "n"
+    enroll(site, out)
+    state = json.loads((out / "agent.json").read_text())
+    state["url"] = "https://127.0.0.1:1"
+    (out / "agent.json").write_text(json.dumps(state))
+    done = ahead(site, "ensure", "--out", out, days=1)
+    assert (done.returncode, done.stderr) == (0, ""), done
+
+
 def test_a_certificate_that_is_due_is_renewed_without_force(site, tmp_path):
     out = tmp_path / "n"
     enroll(site, out)
