@@ -56,6 +56,8 @@ struct asked {
 static void asked_end(struct asked *asked)
 {
 	free(asked->path);
+	if (asked->body != NULL)
+		explicit_bzero(asked->body, strlen(asked->body));
 	free(asked->body);
 }
 
@@ -100,6 +102,8 @@ static enum err_code body_of(
 		json_put_canonical(&text, json);
 	}
 	*body_out = buf_to_str(&text);
+	/* A secret may have come in a field where none belongs. */
+	buf_wipe(&text);
 	return ERR_OK;
 }
 
