@@ -151,6 +151,16 @@ void assert_audit(struct store *store, const char *object)
 	assert_int_equal(store_commit(store, batch, &err), ERR_OK);
 }
 
+void assert_audits(struct store *store, unsigned count)
+{
+	for (unsigned i = 1; i <= count; i++) {
+		char object[24];
+
+		snprintf(object, sizeof(object), "entry %u", i);
+		assert_audit(store, object);
+	}
+}
+
 uint64_t assert_verifies(struct store *store)
 {
 	struct audit_head head;

@@ -47,6 +47,8 @@ void assert_absent(struct store *store, const char *key);
 /* Adds an entry that is told from others by OBJECT. */
 void add_audit(struct batch *batch, const char *object);
 void assert_audit(struct store *store, const char *object);
+/* "entry 1" to "entry COUNT", each by a commit of its own. */
+void assert_audits(struct store *store, unsigned count);
 uint64_t assert_verifies(struct store *store);
 void assert_contains(const char *text, const char *part);
 
