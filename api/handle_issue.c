@@ -302,6 +302,24 @@ static enum err_code enrol(
 	return ERR_OK;
 }
 
+/* What is refused before its cluster is read may be a name, too: where names are
+ * private, or nobody knows whether they are, nothing is kept of it. */
+static enum err_code keep_no_name(
+    const struct exchange *x, enum err_code code, struct err *err)
+{
+	OWNED(policy_set) policies = app_policies(x->app);
+	OWNED(cluster) cluster = NULL;
+	const struct policy *policy = NULL;
+	struct err unknown = {0};
+	if (cluster_get(x->app->store, x->params.cluster, &cluster, &unknown) !=
+		ERR_OK ||
+	    policy_set_get(policies, cluster->policy, &policy, &unknown) !=
+		ERR_OK ||
+	    policy_has_private_names(policy))
+		err_keep(err, "The request is not what is taken here");
+	return code;
+}
+
 static enum err_code parse_request(
     const char *csr, struct enrolment *it, struct err *err)
 {
@@ -324,7 +342,8 @@ enum err_code handle_certificate_issue(struct exchange *x, struct err *err)
 		code = body_duration(ttl, "ttl", &it.ttl, err);
 	if (code == ERR_OK)
 		code = parse_request(csr, &it, err);
-	return code == ERR_OK ? enrol(x, &it, err) : code;
+	return code == ERR_OK ? enrol(x, &it, err)
+			      : keep_no_name(x, code, err);
 }
 
 static bool is_nameless(const struct names *names)
@@ -365,7 +384,8 @@ enum err_code handle_certificate_renew(struct exchange *x, struct err *err)
 	    body_read(x, fields, ARRAY_LEN(fields), &json, err);
 	if (code == ERR_OK)
 		code = parse_request(csr, &it, err);
-	if (code == ERR_OK)
-		code = settle_names(x->certificate, it.request, err);
+	if (code != ERR_OK)
+		return keep_no_name(x, code, err);
+	code = settle_names(x->certificate, it.request, err);
 	return code == ERR_OK ? enrol(x, &it, err) : code;
 }

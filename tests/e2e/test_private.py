@@ -115,6 +115,15 @@ class World:
         self.post(dns, profile=names["dns"][:63], token=self.token)
         self.post(dns, profile=names["dns"][:63], **self.it.admin)
         self.post({"dns": "*." + names["dns"]}, **self.it.admin)
+        # No name at all, as it is written.
+        wrong = {"dns": "a_b." + names["dns"]}
+        told = self.post(wrong, status=400, **self.it.admin).json["detail"]
+        assert wrong["dns"] in told, told
+        self.post(wrong, status=400, token=self.token)
+        answer = self.it.call("POST", "/clusters/own/certificates", {
+            "csr": "x", "profile": "server", "ttl": "hid-canary"},
+            **self.it.admin)
+        assert answer.status == 400, answer
         self.post({"dns": names["dns"], "cn": "x" * 65}, status=400,
                   **self.it.admin)
 
