@@ -172,6 +172,12 @@ enum err_code scrub_step(struct scrub *scrub, size_t rows,
 	struct stretch stretch = {.cursor = NULL};
 	enum err_code code = open_stretch(scrub, &stretch, rows, err);
 
+	progress->ended = false;
+	/* What cannot even be read is passed by nobody. */
+	if (code == ERR_CORRUPT && scrub->faults < FAULTS_MAX) {
+		scrub->faults++;
+		return tell(scrub, err);
+	}
 	if (code == ERR_OK)
 		code = count_stretch(scrub, &stretch, progress, err);
 	if (code != ERR_OK || stretch.first.code == ERR_OK)

@@ -261,6 +261,25 @@ static void a_row_that_nobody_reads_is_found_when_it_was_changed(void **state)
 	assert_found(f, "clusters: the row row-00004, revision 1, does not open");
 }
 
+static void a_row_that_cannot_be_read_ends_no_pass_and_is_told_of(void **state)
+{
+	struct fixture *f = *state;
+	OWNED(scrub) scrub = NULL;
+	struct scrub_progress progress = {.ended = true};
+	struct store_stats stats;
+
+	fill(f, 3);
+	fixture_close(f);
+	raw_put(f, "clusters", BYTES_STR("row-00000"), BYTES_STR("short"));
+	open_sealed(f);
+	assert_int_equal(scrub_new(f->store, &scrub, &f->err), ERR_OK);
+	assert_int_equal(
+	    scrub_step(scrub, 10, &progress, &f->err), ERR_CORRUPT);
+	assert_false(progress.ended);
+	store_stats(f->store, &stats);
+	assert_int_equal(stats.amiss, 1);
+}
+
 static void each_row_that_was_changed_is_found_and_the_pass_goes_on(
     void **state)
 {
@@ -381,6 +400,8 @@ static void the_end_of_a_pass_is_known_to_the_next_and_made_up_by_nobody(
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    TEST_SEALED(
+		a_row_that_cannot_be_read_ends_no_pass_and_is_told_of),
 	    TEST_SEALED(a_pass_over_what_was_written_finds_nothing),
 	    TEST_SEALED(what_is_written_beside_a_pass_is_counted_with_it),
 	    TEST_SEALED(
