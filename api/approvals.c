@@ -46,6 +46,15 @@ bool approvals_of_approver(
 	    policy_set_roles(policies), identity);
 }
 
+enum err_code approvals_check_needless(
+    const struct exchange *x, const struct identity *identity, struct err *err)
+{
+	if (!x->needless || !approvals_of_approver(x, identity))
+		return ERR_OK;
+	return err_refuse(err, ERR_CONFLICT,
+	    "The identity has just become one who approves: ask again");
+}
+
 /* ---- what is asked, in one form ---- */
 
 struct asked {
@@ -272,6 +281,7 @@ enum err_code approvals_admit(struct exchange *x, struct approval **spent_out,
 	if (rule == NULL)
 		return ERR_OK;
 	enum err_code code = judge(x, &needed, err);
+	x->needless = !needed;
 	if (code != ERR_OK || !needed)
 		return code;
 	__attribute__((cleanup(asked_end))) struct asked asked = {0};

@@ -29,6 +29,12 @@ approvals_judge judge_cluster_retire, judge_certificate_revoke,
     judge_identity_create, judge_identity_revoke,
     judge_identity_change, judge_identity_code;
 
+/* For handlers, of IDENTITY as they read it: what its judge read may have changed
+ * since, by a request beside it.  Errors: ERR_CONFLICT: it approves now, and this
+ * request was let through as if it did not. */
+MUST_CHECK enum err_code approvals_check_needless(const struct exchange *x,
+    const struct identity *identity, struct err *err);
+
 /* For judges: is IDENTITY one who approves? */
 MUST_CHECK bool approvals_of_approver(
     const struct exchange *x, const struct identity *identity);

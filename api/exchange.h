@@ -43,6 +43,7 @@ struct exchange {
 	struct identity *identity; /* whose certificate, code or token it is;
 				 * NULL: a node's */
 	bool denied;		/* authorize() said no */
+	bool needless;		/* others' consent, as the store was then */
 	char *withheld;		/* the private name that its refusal is about */
 	bool revealed;		/* private names are in its answer */
 	struct err *refusal;	/* decided, but not yet told: the body is still

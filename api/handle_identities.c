@@ -344,6 +344,8 @@ static enum err_code revoke_once(
 	enum err_code code = identities_get(x, &identity, err);
 	if (code == ERR_OK)
 		code = identities_check_other(x, identity, "revoke", err);
+	if (code == ERR_OK && identity->revoked == 0)
+		code = approvals_check_needless(x, identity, err);
 	return code == ERR_OK ? end_identity(x, identity, more_out, err) : code;
 }
 

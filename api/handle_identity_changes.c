@@ -138,6 +138,10 @@ static enum err_code change_once(
 	OWNED(identity) after = NULL;
 	OWNED(batch) batch = batch_new();
 	enum err_code code = change(x, wish, &before, &after, err);
+	if (code == ERR_OK)
+		code = approvals_check_needless(x, before, err);
+	if (code == ERR_OK)
+		code = approvals_check_needless(x, after, err);
 	if (code != ERR_OK)
 		return code;
 	forget_code_of_risen(x, before, after);
@@ -238,6 +242,8 @@ static enum err_code draw_once(
 {
 	OWNED(batch) batch = batch_new();
 	enum err_code code = draw(x, batch, code_ttl, drawn, err);
+	if (code == ERR_OK)
+		code = approvals_check_needless(x, drawn->identity, err);
 	if (code != ERR_OK)
 		return code;
 	OWNED_STR(object) = identities_object(drawn->identity);

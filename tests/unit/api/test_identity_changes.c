@@ -297,6 +297,36 @@ static void what_makes_or_is_an_approver_waits_and_the_rest_does_not(
 	assert_false(runs_at_once(handle_identity_code, admin, "{}"));
 }
 
+/* The judge looked before, the handler looks after. */
+static void who_rises_in_between_is_not_taken_for_a_lesser_one(void **state)
+{
+	static const struct {
+		route_handler *handler;
+		const char *body;
+	} asked[] = {
+	    {handle_identity_code, "{}"},
+	    {handle_identity_change, "{\"ttl\":\"1h\"}"},
+	};
+	(void)state;
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		OWNED_STR(code) = NULL;
+		OWNED_STR(id) = create_as("operator", &code);
+		struct approval *spent = NULL;
+		bool run = false;
+		struct exchange *x = as_rex(
+		    &(struct ask){.handler = asked[i].handler,
+			.item = id,
+			.body = asked[i].body});
+		assert_ok(approvals_admit(x, &spent, &run, &err));
+		assert_true(run);
+		json_decref(change(id, "{\"roles\":[\"admin\"]}"));
+		err = (struct err){0};
+		assert_refused(
+		    asked[i].handler(x, &err), ERR_CONFLICT, "approves");
+		exchange_done(x);
+	}
+}
+
 static void what_cannot_be_done_waits_for_nobody(void **state)
 {
 	struct approval *spent = NULL;
@@ -382,6 +412,8 @@ int main(void)
 	    cmocka_unit_test(a_code_of_a_lesser_identity_makes_no_approver),
 	    cmocka_unit_test(
 		what_makes_or_is_an_approver_waits_and_the_rest_does_not),
+	    cmocka_unit_test(
+		who_rises_in_between_is_not_taken_for_a_lesser_one),
 	    cmocka_unit_test(what_cannot_be_done_waits_for_nobody),
 	    cmocka_unit_test(roles_are_listed_page_by_page),
 	    cmocka_unit_test(two_admins_do_not_take_each_others_roles),
