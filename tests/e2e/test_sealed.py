@@ -2,8 +2,12 @@
 """Goal of this test: who takes the store's files or a backup learns no token hash
 and no name that was issued; the store opens by its own token alone; and it can be
 verified beside its server, given another key, backed up and restored."""
+import contextlib
 import hashlib
 import json
+import os
+import pathlib
+import signal
 
 import pytest
 
@@ -96,6 +100,20 @@ def spoil(store, row_id):
     assert places
 
 
+@contextlib.contextmanager
+def frozen(pid):
+    """A page that the server gives to other rows between the reading and the
+    writing of it must not be the one that is changed."""
+    state = pathlib.Path(f"/proc/{pid}/stat")
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        wait_until(lambda: state.read_text().rsplit(")", 1)[1].split()[0] == "T",
+                   "stopped")
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
 def test_a_row_that_nobody_reads_is_told_when_it_was_changed(make_instance):
     instance = make_instance()
     config = instance.config.read_text()
@@ -115,7 +133,8 @@ def test_a_row_that_nobody_reads_is_told_when_it_was_changed(make_instance):
     instance.stop()
     instance.start()
     assert store()["scrub"]["last_pass"] >= first
-    spoil(instance.dir / "store", bytes.fromhex(made["id"]))
+    with frozen(instance.server.pid):
+        spoil(instance.dir / "store", bytes.fromhex(made["id"]))
     wait_until(lambda: store()["amiss"] > 0, "the alarm")
     wait_until(lambda: instance.json("audit", "list", "--action",
                                      "store.scrub")["items"], "the entry")
