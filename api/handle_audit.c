@@ -103,8 +103,9 @@ static enum err_code settle_name(const struct exchange *x,
     const struct listing *listing, json_t *item, bool *keep_out,
     struct err *err)
 {
-	const char *alias = alias_in(
-	    json_string_value(json_object_get(item, "detail")));
+	const char *detail =
+	    json_string_value(json_object_get(item, "detail"));
+	const char *alias = alias_in(detail);
 	char own[ALIAS_TEXT_SIZE];
 	OWNED_STR(name) = NULL;
 	*keep_out = true;
@@ -117,8 +118,10 @@ static enum err_code settle_name(const struct exchange *x,
 	    alias_make(x->app->store, listing->name, own) &&
 	    strncmp(alias, own, strlen(own)) == 0)
 		name = mem_strdup(listing->name);
+	/* What looks like an alias may be part of a name that was asked for. */
 	if (listing->name != NULL)
-		*keep_out = fits(listing->name, name);
+		*keep_out = fits(listing->name, name) ||
+			    strstr(detail, listing->quoted) != NULL;
 	if (listing->reveal && name != NULL)
 		view_set_text(item, "name", name);
 	return ERR_OK;

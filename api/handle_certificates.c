@@ -153,8 +153,9 @@ static const char *rule_of(const struct certificate *record)
 
 /* ---- The token by which a node came ---- */
 
-/* Renewals between an enrolment and a certificate of now, within a token's life. */
-#define RENEWALS_MAX 64
+/* Renewals within the longest life of a token, of certificates that live for a
+ * quarter of an hour. */
+#define RENEWALS_MAX 4096
 
 /* Who asked for the first of the certificates that were renewed up to RECORD. */
 static enum err_code find_origin(struct store *store,

@@ -212,7 +212,8 @@ static enum err_code fail_older(const struct witness *witness, uint64_t has,
 	return err_fail(err, ERR_CORRUPT,
 	    "the store was rolled back: it ends at audit entry %llu, witness "
 	    "%.100s has %llu.  Restore a newer backup; if there is none, keep "
-	    "the witness's file, move it aside, and start again",
+	    "what the witness has, and start again with its file moved aside, "
+	    "or without its line in audit.witness",
 	    (unsigned long long)store, witness->spec,
 	    (unsigned long long)has);
 }

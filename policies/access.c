@@ -57,7 +57,7 @@ static const struct grant {
 	bool bound;		/* only within a cluster */
 } grants[] = {
 	{ROLE_ADMIN, "admin",
-	    "makes and ends clusters, bootstrap tokens and identities; sees all",
+	    "makes and ends clusters, tokens and identities; approves; sees all",
 	    OWN | READING | BIT(CLUSTER_WRITE) | BIT(TOKEN_WRITE) |
 		BIT(IDENTITY_WRITE) | BIT(IDENTITY_REVOKE) |
 		BIT(SERVICE_REVOKE) | APPROVING, 0, 0, false},
@@ -68,7 +68,7 @@ static const struct grant {
 		BIT(CLUSTER_READ) | BIT(ISSUER_READ) | BIT(POLICY_READ) |
 		BIT(STATUS_READ), 0, 0, false},
 	{ROLE_KEY_OFFICER, "key-officer",
-	    "makes and ends keys; uses none",
+	    "makes keys and uses none; approves",
 	    OWN | BIT(KEY_MANAGE) | BIT(KEY_READ) | BIT(CLUSTER_READ) |
 		BIT(STATUS_READ) | APPROVING, 0, 0, false},
 	{ROLE_AUDITOR, "auditor",

@@ -175,7 +175,7 @@ enum err_code identity_create(struct batch *batch, const struct role_set *set,
 
 /* ---- changing one ---- */
 
-static char **copy_roles(char *const *texts, size_t count)
+static char **copy_roles(const char *const *texts, size_t count)
 {
 	char **copy = mem_zalloc_array(count + 1, sizeof(*copy));
 
@@ -198,11 +198,8 @@ static enum err_code change_roles(const struct role_set *set,
 	if (code != ERR_OK)
 		return code;
 	record_texts_free(identity->roles, identity->roles_count);
-	identity->roles = mem_zalloc_array(
-	    request->roles_count, sizeof(*identity->roles));
+	identity->roles = copy_roles(request->roles, request->roles_count);
 	identity->roles_count = request->roles_count;
-	for (size_t i = 0; i < request->roles_count; i++)
-		identity->roles[i] = mem_strdup(request->roles[i]);
 	return ERR_OK;
 }
 
@@ -233,7 +230,8 @@ static struct identity *copy_identity(const struct identity *identity)
 
 	*copy = *identity;
 	copy->name = mem_strdup(identity->name);
-	copy->roles = copy_roles(identity->roles, identity->roles_count);
+	copy->roles = copy_roles(
+	    (const char *const *)identity->roles, identity->roles_count);
 	if (identity->cluster != NULL)
 		copy->cluster = mem_strdup(identity->cluster);
 	copy->ranges = mem_zalloc_array(

@@ -63,6 +63,10 @@ def found(octets, names):
     return {name for name in names if any(f in octets for f in forms_of(name))}
 
 
+# Looks like an alias, and is a name that was asked for.
+FORGED = "alias:" + "0" * 32
+
+
 class World:
     def __init__(self, instance, folder):
         self.it, self.folder = instance, folder
@@ -81,6 +85,7 @@ class World:
         instance.cluster("own", policy="sites", dns=[PATTERN], ip=[RANGE])
         self.token = instance.token("own", profile=["server", "client"], uses=9)
         self.refuse(BEFORE)
+        self.post({"dns": BEFORE["dns"]}, profile=FORGED, **self.it.admin)
         self.policy.write_text(self.private)
         instance.server.send_signal(signal.SIGHUP)
         wait_until(lambda: any(line.get("message") == "reloaded"
@@ -207,6 +212,7 @@ def test_who_may_still_finds_and_sees_the_names(world):
             told = world.entries("--name", name)
             assert told, name
             assert all(e["result"] == "refused" for e in told)
+    assert world.entries("--name", FORGED)
     # The same name has one alias, in whatever place it was asked for.
     told = world.entries("--name", AFTER["dns"])
     assert len(told) == 3
