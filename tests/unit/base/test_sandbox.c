@@ -375,7 +375,7 @@ static int look_around(const struct scene *scene, long version)
 	return version >= 6 && !refused(kill(getppid(), 0) == 0) ? 6 : 0;
 }
 
-static void of_files_ports_and_processes_only_those_named_are_left(
+static void with_landlock_only_files_ports_and_processes_named_are_left(
     void **state)
 {
 	char dir[] = "/tmp/signet-see-XXXXXX";
@@ -517,7 +517,7 @@ int main(void)
 	    cmocka_unit_test(a_refusal_is_logged_with_the_number_of_the_call),
 	    cmocka_unit_test(a_thread_that_takes_no_signals_ends_the_process),
 	    cmocka_unit_test(
-		of_files_ports_and_processes_only_those_named_are_left),
+		with_landlock_only_files_ports_and_processes_named_are_left),
 	    cmocka_unit_test(every_capability_is_given_up_for_good),
 	    cmocka_unit_test(as_root_a_program_becomes_the_user_and_cannot_return),
 	    cmocka_unit_test(a_user_who_does_not_exist_is_refused_by_name),

@@ -274,7 +274,7 @@ static char *copy_that_hangs(struct fake *fake, int *fd_out)
 	return path;
 }
 
-static void a_program_that_does_not_start_in_time_is_ended(void **state)
+static void with_leases_a_program_that_does_not_start_in_time_is_ended(void **state)
 {
 	struct fake *fake = *state;
 	struct err err = {0};
@@ -301,7 +301,7 @@ static void a_program_that_does_not_start_in_time_is_ended(void **state)
 	fake_open(fake, NULL);
 }
 
-static void a_start_without_a_spawner_is_bounded_too(void **state)
+static void with_leases_a_start_without_a_spawner_is_bounded_too(void **state)
 {
 	struct fake *fake = *state;
 	struct err err = {0};
@@ -373,8 +373,8 @@ int main(void)
 	    TEST(one_that_hangs_for_long_holds_up_nobody),
 	    TEST(a_spawner_that_is_gone_is_noticed_and_starts_nothing),
 	    TEST(a_spawner_that_hangs_is_waited_for_only_so_long),
-	    TEST(a_program_that_does_not_start_in_time_is_ended),
-	    TEST(a_start_without_a_spawner_is_bounded_too),
+	    TEST(with_leases_a_program_that_does_not_start_in_time_is_ended),
+	    TEST(with_leases_a_start_without_a_spawner_is_bounded_too),
 	    TEST(another_program_is_started_by_its_number),
 	};
 	struct err err = {0};
